@@ -1,0 +1,55 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { TenantContextError } from '../errors.ts'
+import type { Tenant } from '../tenant/tenant.ts'
+import type { UnitId } from '../tenant/tenant-id.ts'
+
+/**
+ * Whose work is being done: set once per request or block, read by everything that talks to the database.
+ *
+ * Immutable. The seal is made from it, so actor and units hold inside PostgreSQL as well.
+ */
+export interface TenantContext {
+  readonly tenant: Tenant
+  /** Who acts, e.g. `user:42`. Recorded by audit; the transaction cannot claim another one. */
+  readonly actor: string | undefined
+  /** Units this work may see in tables with unit scope; undefined means all, an empty list none. */
+  readonly units: readonly UnitId[] | undefined
+  /** True when every statement of this work runs in a read-only transaction. */
+  readonly readOnly: boolean
+  /** Upper bound for each statement, in milliseconds; undefined means the pool's default. */
+  readonly timeoutMs: number | undefined
+}
+
+/** The only global state of Rowhouse: which context the running asynchronous work belongs to. */
+const store = new AsyncLocalStorage<TenantContext | undefined>()
+
+/** Returns the context of the running work, or undefined outside of any. */
+export function findTenantContext(): TenantContext | undefined {
+  return store.getStore()
+}
+
+/**
+ * Returns the context of the running work.
+ *
+ * @throws {TenantContextError} `ERR_TENANT_CONTEXT_MISSING` outside of `withTenant` and of a resolved request
+ */
+export function requireTenantContext(): TenantContext {
+  const context = store.getStore()
+  if (context === undefined) {
+    throw new TenantContextError(
+      'ERR_TENANT_CONTEXT_MISSING',
+      'Cannot reach tenant data: no tenant is set for this work; call withTenant() or put the tenantFromRequest() middleware before this handler',
+    )
+  }
+  return context
+}
+
+/** Runs `fn` with `context`; the context is gone when `fn` settles, also after an error. */
+export function runWithTenantContext<T>(context: TenantContext, fn: () => T): T {
+  return store.run(context, fn)
+}
+
+/** Runs `fn` outside of every tenant, for work of the library itself that must not inherit one. */
+export function runWithoutTenantContext<T>(fn: () => T): T {
+  return store.run(undefined, fn)
+}
