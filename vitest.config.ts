@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs'
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
+import { ClosingLineReporter } from './tools/closing-line-reporter.ts'
+
+/** Workspace packages are resolved to their TypeScript source, never to a build that may be stale. */
+const conditions = ['source', 'module', 'node', 'development|production']
+
+/** Folders of core/test whose result does not depend on the server's version: they run against one only. */
+const anyServer = ['adapters', 'resolve', 'orm', 'repo'].map((folder) => `packages/core/test/${folder}/**`)
+
+const globalSetup = ['packages/core/test/support/global-setup.ts']
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: ['source', 'node'] } },
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // The last line of every run is "N passed, N failed, N skipped", which continuous integration reads.
+    reporters: ['default', new ClosingLineReporter()],
+    server: { deps: { inline: [/^rowhouse/] } },
+    projects: [
+      withoutServer('unit', ['packages/*/src/**/*.test.ts', 'tools/*.test.ts']),
+      ...serverProjects(),
+      withoutServer('embedded', ['packages/embedded/test/**/*.test.ts']),
+      withServer('cli', ['packages/cli/test/**/*.test.ts'], '18'),
+      withServer('examples', ['examples/*/test/**/*.test.ts'], '18'),
+    ],
+  },
+})
+
+function withoutServer(name: string, include: string[]): TestProjectConfiguration {
+  return { extends: true, test: { name, include } }
+}
+
+function withServer(name: string, include: string[], major: string, exclude: string[] = []): TestProjectConfiguration {
+  return { extends: true, test: { name, include, exclude, globalSetup, env: { ROWHOUSE_TEST_PG: major } } }
+}
+
+/**
+ * Returns one project per PostgreSQL major, all with the same test files; or one named `external` when
+ * ROWHOUSE_TEST_DATABASE_URL names a server, whose major is what it is.
+ */
+function serverProjects(): TestProjectConfiguration[] {
+  const include = ['packages/core/test/**/*.test.ts']
+  if (process.env.ROWHOUSE_TEST_DATABASE_URL) return [withServer('external', include, 'external')]
+  const older = ['15', '16', '17'].filter(hasBinaries)
+  return [
+    ...older.map((major) => withServer(`pg${major}`, include, major, anyServer)),
+    withServer('pg18', include, '18'),
+  ]
+}
+
+/** The older majors are packaged for development on Linux x64; elsewhere the tests run on 18 alone. */
+function hasBinaries(major: string): boolean {
+  return existsSync(new URL(`./node_modules/postgres-${major}-linux-x64`, import.meta.url))
+}
