@@ -20,12 +20,18 @@ export interface TenantContext {
   readonly timeoutMs: number | undefined
 }
 
+interface Frame {
+  readonly context: TenantContext | undefined
+  /** True inside a transaction block of `db.transaction`. */
+  readonly inTransaction: boolean
+}
+
 /** The only global state of Rowhouse: which context the running asynchronous work belongs to. */
-const store = new AsyncLocalStorage<TenantContext | undefined>()
+const store = new AsyncLocalStorage<Frame>()
 
 /** Returns the context of the running work, or undefined outside of any. */
 export function findTenantContext(): TenantContext | undefined {
-  return store.getStore()
+  return store.getStore()?.context
 }
 
 /**
@@ -34,7 +40,7 @@ export function findTenantContext(): TenantContext | undefined {
  * @throws {TenantContextError} `ERR_TENANT_CONTEXT_MISSING` outside of `withTenant` and of a resolved request
  */
 export function requireTenantContext(): TenantContext {
-  const context = store.getStore()
+  const context = findTenantContext()
   if (context === undefined) {
     throw new TenantContextError(
       'ERR_TENANT_CONTEXT_MISSING',
@@ -46,10 +52,20 @@ export function requireTenantContext(): TenantContext {
 
 /** Runs `fn` with `context`; the context is gone when `fn` settles, also after an error. */
 export function runWithTenantContext<T>(context: TenantContext, fn: () => T): T {
-  return store.run(context, fn)
+  return store.run({ context, inTransaction: false }, fn)
+}
+
+/** Runs `fn` with `context` inside an open transaction block: another tenant cannot be entered from there. */
+export function runInTransaction<T>(context: TenantContext, fn: () => T): T {
+  return store.run({ context, inTransaction: true }, fn)
+}
+
+/** Tells whether the running work is inside a transaction block of `db.transaction`. */
+export function isInTransaction(): boolean {
+  return store.getStore()?.inTransaction === true
 }
 
 /** Runs `fn` outside of every tenant, for work of the library itself that must not inherit one. */
 export function runWithoutTenantContext<T>(fn: () => T): T {
-  return store.run(undefined, fn)
+  return store.run({ context: undefined, inTransaction: false }, fn)
 }

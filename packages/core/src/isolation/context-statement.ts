@@ -1,0 +1,116 @@
+import { serialize } from 'pg-protocol'
+import type { TenantContext } from '../context/tenant-context.ts'
+import type { Seal, Sealer } from '../seal/seal.ts'
+
+/**
+ * The messages in front of a scoped statement: the ONE place where a tenant's context is made.
+ *
+ * They travel in the same flush as the statement and, before the same Sync, form one implicit transaction with it:
+ *
+ * 1. `RESET ALL` undoes every session setting an earlier statement on this connection may have left
+ *    (`set_config(…, false)` inside a SELECT is invisible to us). Costs 2 µs; four `set_config` calls cost the same.
+ * 2. The context statement drops session advisory locks left behind (0.2 µs), takes the tenant's shared advisory lock
+ *    (a move takes it exclusively) and sets the seal, all for this transaction only.
+ *
+ * Values travel as parameters. OR and CASE are evaluated in the order written.
+ */
+const LOCK_AND_SEAL = `case
+  when pg_advisory_unlock_all() is null then null
+  when pg_try_advisory_xact_lock_shared($1::bigint) then set_config('rowhouse.seal', $2, true) is null`
+
+const CONTEXT_TEXT = `select ${LOCK_AND_SEAL} else rowhouse.moving() end`
+
+/** As above, with what only some work needs: a timeout of its own, read-only, and the lock for old snapshots. */
+const FULL_CONTEXT_TEXT = `select ${LOCK_AND_SEAL}
+    or ($3 <> '' and set_config('statement_timeout', $3, true) is null)
+    or ($4 = 'on' and set_config('transaction_read_only', 'on', true) is null)
+    or (current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+        and current_setting('transaction_read_only') = 'off' and not rowhouse.hold())
+  else rowhouse.moving() end`
+
+/** Poolers of servers (PgBouncer) pin nothing for us at connection start, so each context statement does. */
+const PINNED_CONTEXT_TEXT = `select ${LOCK_AND_SEAL}
+    or set_config('search_path', $5, true) is null or set_config('row_security', 'on', true) is null
+    or set_config('statement_timeout', case when $3 <> '' then $3 else $6 end, true) is null
+    or ($4 = 'on' and set_config('transaction_read_only', 'on', true) is null)
+    or (current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+        and current_setting('transaction_read_only') = 'off' and not rowhouse.hold())
+  else rowhouse.moving() end`
+
+/** Statements every direct connection prepares once, under names of ours. */
+export const PREPARED_STATEMENTS = [
+  { name: 'rowhouse_reset', text: 'reset all' },
+  { name: 'rowhouse_context', text: CONTEXT_TEXT },
+  { name: 'rowhouse_context_full', text: FULL_CONTEXT_TEXT },
+] as const
+
+/** Messages to send first, and how many CommandComplete answers they will get. */
+export interface Preamble {
+  readonly bytes: Buffer
+  readonly commands: number
+}
+
+export interface PinnedSettings {
+  readonly searchPath: string
+  readonly statementTimeoutMs: number
+}
+
+/**
+ * Makes preambles. With `named`, statements prepared under names; otherwise (PgBouncer before 1.21) unnamed ones
+ * throughout: an unnamed context in front of a named user statement would corrupt statement tracking (26000).
+ */
+export class ContextStatements {
+  readonly #sealer: Sealer
+  readonly #named: boolean
+  readonly #pins: PinnedSettings
+  readonly #plain = new WeakMap<Seal, Preamble>()
+  readonly #reset: Preamble
+
+  constructor(sealer: Sealer, named: boolean, pins: PinnedSettings) {
+    this.#sealer = sealer
+    this.#named = named
+    this.#pins = pins
+    this.#reset = { bytes: Buffer.concat(this.#command('rowhouse_reset', 'reset all', [])), commands: 1 }
+  }
+
+  /** In front of BEGIN: a clean session; the context follows with the first statement of the block. */
+  reset(): Preamble {
+    return this.#reset
+  }
+
+  /** In front of a statement outside of a transaction block. */
+  scope(context: TenantContext): Preamble {
+    const seal = this.#sealer.seal(context)
+    if (!this.#named || context.readOnly || context.timeoutMs !== undefined) {
+      const bytes = [this.#reset.bytes, ...this.#full(context, seal)]
+      return { bytes: Buffer.concat(bytes), commands: 2 }
+    }
+    let preamble = this.#plain.get(seal)
+    if (preamble === undefined) {
+      const values = [this.#sealer.lockKey(context.tenant), seal.text]
+      const context_ = this.#command('rowhouse_context', CONTEXT_TEXT, values)
+      preamble = { bytes: Buffer.concat([this.#reset.bytes, ...context_]), commands: 2 }
+      this.#plain.set(seal, preamble)
+    }
+    return preamble
+  }
+
+  /** In front of the first statement inside a transaction block. */
+  scopeInTransaction(context: TenantContext): Preamble {
+    return { bytes: Buffer.concat(this.#full(context, this.#sealer.seal(context))), commands: 1 }
+  }
+
+  #full(context: TenantContext, seal: Seal): Buffer[] {
+    const timeout = context.timeoutMs === undefined ? '' : String(context.timeoutMs)
+    const values = [this.#sealer.lockKey(context.tenant), seal.text, timeout, context.readOnly ? 'on' : 'off']
+    if (this.#named) return this.#command('rowhouse_context_full', FULL_CONTEXT_TEXT, values)
+    const { searchPath, statementTimeoutMs } = this.#pins
+    return this.#command('', PINNED_CONTEXT_TEXT, [...values, searchPath, String(statementTimeoutMs)])
+  }
+
+  #command(name: string, text: string, values: string[]): Buffer[] {
+    const statement = this.#named ? name : ''
+    const parse = this.#named ? [] : [serialize.parse({ name: '', text })]
+    return [...parse, serialize.bind({ statement, values }), serialize.execute()].map((part) => Buffer.from(part))
+  }
+}

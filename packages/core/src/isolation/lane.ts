@@ -1,0 +1,98 @@
+import type pg from 'pg'
+import type { ClientInternals, WireConnection } from '../postgres/pg-internals.ts'
+import type { ContextStatements, Preamble } from './context-statement.ts'
+import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
+import type { ScopedQuery, ScopeHost } from './scoped-query.ts'
+import type { StatementNames } from './statement-names.ts'
+
+export interface LaneConfig extends GuardedClientConfig {
+  readonly contextStatements: ContextStatements
+  readonly statementNames: StatementNames
+}
+
+/**
+ * One pipelined connection that carries many tenants' short statements in flight, each its own transaction.
+ *
+ * Modes: closed → connecting → open → closed (connection lost, stalled, or ended). A statement that comes while
+ * closed opens it again; statements in flight when it closes fail with the connection's error.
+ */
+export class Lane implements ScopeHost {
+  readonly #config: LaneConfig
+  #client: GuardedClient | undefined
+  #connecting: Promise<GuardedClient> | undefined
+  /** Statements sent and not yet answered. */
+  inFlight = 0
+  /** When the statement now at the head of the line began to run, in `performance.now()` milliseconds. */
+  headSinceMs = 0
+
+  constructor(config: LaneConfig) {
+    this.#config = config
+  }
+
+  openScope(query: ScopedQuery): Preamble {
+    return this.#config.contextStatements.scope(query.context)
+  }
+
+  statementName(text: string, connection: WireConnection): string | undefined {
+    return this.#config.preparedStatements ? this.#config.statementNames.nameFor(text, connection) : undefined
+  }
+
+  /** Nothing to do: lanes take plain statements only, and each flush begins with RESET ALL. */
+  taint(): void {}
+
+  send(query: ScopedQuery): void {
+    this.inFlight++
+    if (this.inFlight === 1) this.headSinceMs = performance.now()
+    if (this.#client !== undefined) {
+      this.#client.query(query as unknown as pg.Submittable)
+      return
+    }
+    this.#open().then(
+      (client) => client.query(query as unknown as pg.Submittable),
+      (error) => query.handleError(error, undefined as never),
+    )
+  }
+
+  /** Says that a statement was answered. Returns how long it held the line, in milliseconds. */
+  answered(): number {
+    const now = performance.now()
+    const heldMs = now - this.headSinceMs
+    this.inFlight--
+    this.headSinceMs = now
+    return heldMs
+  }
+
+  /** Cuts the connection; statements in flight fail and the next one opens it anew. */
+  destroy(reason: Error): void {
+    const client = this.#client
+    this.#client = undefined
+    if (client !== undefined) (client as unknown as ClientInternals).connection.stream.destroy(reason)
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client ?? (await this.#connecting?.catch(() => undefined))
+    this.#client = undefined
+    await client?.end()
+  }
+
+  #open(): Promise<GuardedClient> {
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined
+    })
+    return this.#connecting
+  }
+
+  async #connect(): Promise<GuardedClient> {
+    const client = new GuardedClient({ ...this.#config, pipeline: true } as GuardedClientConfig)
+    // Errors of a lost connection reach each statement in flight; the event only says "do not use this one again".
+    client.on('error', () => this.#drop(client))
+    client.on('end', () => this.#drop(client))
+    await client.connect()
+    this.#client = client
+    return client
+  }
+
+  #drop(client: GuardedClient): void {
+    if (this.#client === client) this.#client = undefined
+  }
+}

@@ -1,0 +1,165 @@
+import type pg from 'pg'
+import { findTenantContext, type TenantContext } from '../context/tenant-context.ts'
+import { StatementError, TenantContextError } from '../errors.ts'
+import type { ClientInternals, QueryConfig, WireConnection } from '../postgres/pg-internals.ts'
+import type { ContextStatements, Preamble } from './context-statement.ts'
+import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
+import { ScopedQuery, type ScopeHost, type Statement, type StatementCallback } from './scoped-query.ts'
+import { type StatementKind, statementKind } from './statement-kind.ts'
+import type { StatementNames } from './statement-names.ts'
+
+export interface ScopedClientConfig extends GuardedClientConfig {
+  readonly contextStatements: ContextStatements
+  readonly statementNames: StatementNames
+  readonly record: (context: TenantContext, error: Error | undefined, cost: Parameters<StatementCallback>[2]) => void
+}
+
+/**
+ * A pooled connection that carries one tenant's work at a time.
+ *
+ * Modes, by the protocol's transaction status:
+ * - idle: each statement goes out as its own scoped flush (preamble, statement, Sync).
+ * - block opened (BEGIN was answered): SET TRANSACTION passes; the first other statement carries the context.
+ * - block scoped: statements go out bare, the context holds until COMMIT or ROLLBACK.
+ *
+ * Whose work it is comes from two sources that must agree: the tenant the connection was checked out for, and the
+ * context of the code that calls `query()`. A connection kept from another request is therefore refused.
+ */
+export class ScopedClient extends GuardedClient implements ScopeHost {
+  readonly #config: ScopedClientConfig
+  #owner: TenantContext | undefined
+  #block: { readonly context: TenantContext; scoped: boolean } | undefined
+  #tainted = false
+
+  constructor(config: ScopedClientConfig) {
+    super(config)
+    this.#config = config
+  }
+
+  get #internals(): ClientInternals {
+    return this as unknown as ClientInternals
+  }
+
+  /** Hands the connection to a tenant; called at checkout. */
+  assign(context: TenantContext): void {
+    this.#owner = context
+    this.#block = undefined
+  }
+
+  /** Takes it back. Returns true when it must not serve another tenant and has to be closed. */
+  unassign(): boolean {
+    this.#owner = undefined
+    const { _txStatus } = this.#internals
+    const { _activeQuery, _queryQueue } = this as unknown as { _activeQuery: unknown; _queryQueue: unknown[] }
+    return this.#tainted || _txStatus !== 'I' || Boolean(_activeQuery) || _queryQueue.length > 0
+  }
+
+  taint(): void {
+    this.#tainted = true
+  }
+
+  statementName(text: string, connection: WireConnection): string | undefined {
+    return this.#config.preparedStatements ? this.#config.statementNames.nameFor(text, connection) : undefined
+  }
+
+  openScope(query: ScopedQuery): Preamble | undefined {
+    const statements = this.#config.contextStatements
+    if (this.#internals._txStatus === 'I') {
+      this.#block = query.kind === 'begin' ? { context: query.context, scoped: false } : undefined
+      return query.kind === 'begin' ? statements.reset() : statements.scope(query.context)
+    }
+    if (this.#block === undefined || this.#block.scoped) return undefined
+    if (query.kind === 'settings' || query.kind === 'end') return undefined
+    this.#block.scoped = true
+    return statements.scopeInTransaction(this.#block.context)
+  }
+
+  /** Runs a statement as `context`, whatever the calling code's context is. For the library's own callers. */
+  run(context: TenantContext, statement: Statement): Promise<pg.QueryResult> {
+    return new Promise((resolve, reject) => {
+      const query = new ScopedQuery(statement, context, this, (error, result, cost) => {
+        this.#config.record(context, error, cost)
+        if (error !== undefined) reject(error)
+        else resolve(result as pg.QueryResult)
+      })
+      super.query(query as unknown as pg.Submittable)
+    })
+  }
+
+  /** Sends a Submittable (cursor, copy stream) into the transaction block that is open. */
+  runForeign<T extends pg.Submittable>(submittable: T): T {
+    return super.query(submittable)
+  }
+
+  /**
+   * Runs a statement for the tenant this connection was checked out for. Same shapes as `pg`, promises only.
+   *
+   * @throws {TenantContextError} `ERR_TENANT_CONTEXT_MISSING`, `ERR_TENANT_CONTEXT_MISMATCH`
+   * @throws {StatementError} `ERR_STATEMENT_REFUSED` for callbacks, and for cursors outside of a transaction
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: pg declares nine overloads; this is the one implementation behind them
+  override query(config: any, values?: any, callback?: any): any {
+    if (typeof config?.submit === 'function') return this.#queryForeign(config)
+    if (typeof values === 'function' || typeof callback === 'function') throw callbackRefused()
+    try {
+      const statement = toStatement(config, values)
+      return this.run(this.#contextFor(statement.kind), statement)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #queryForeign<T extends pg.Submittable>(submittable: T): T {
+    if (this.#internals._txStatus !== 'T' || this.#block?.scoped !== true) {
+      throw new StatementError(
+        'ERR_STATEMENT_REFUSED',
+        'Cannot run a cursor or stream here: it spans several flushes, and the tenant context lasts for one; open a transaction and run a statement in it first',
+      )
+    }
+    this.#contextFor('other')
+    return super.query(submittable)
+  }
+
+  #contextFor(kind: StatementKind): TenantContext {
+    const owner = this.#owner
+    const ambient = findTenantContext()
+    if (owner === undefined) throw mismatch('the connection was given back to the pool')
+    if (this.#internals._txStatus !== 'I' && this.#block !== undefined) {
+      // Ending a block reaches no row, and drivers do it from timers and finalisers that carry no context.
+      if (kind !== 'end' && ambient !== this.#block.context) throw mismatch('the transaction was opened in another one')
+      return this.#block.context
+    }
+    if (ambient === undefined) throw missing()
+    if (ambient.tenant.id !== owner.tenant.id) throw mismatch('the connection was checked out for another tenant')
+    return ambient
+  }
+}
+
+/** Reads the argument shapes `pg` takes. @throws {TypeError} when there is no text */
+export function toStatement(config: string | QueryConfig, values?: readonly unknown[]): Statement {
+  const query: QueryConfig = typeof config === 'string' ? { text: config, values } : config
+  if (typeof query?.text !== 'string')
+    throw new TypeError('Cannot run a query without text: wanted a string or { text, values }')
+  return { ...query, values: query.values ?? values, kind: statementKind(query.text) }
+}
+
+export function callbackRefused(): StatementError {
+  return new StatementError(
+    'ERR_STATEMENT_REFUSED',
+    'Cannot call back: a callback on a pooled connection runs in the context of whoever used the connection before; await the promise instead',
+  )
+}
+
+function missing(): TenantContextError {
+  return new TenantContextError(
+    'ERR_TENANT_CONTEXT_MISSING',
+    'Cannot run the statement: no tenant is set for this work; call withTenant() or put the tenantFromRequest() middleware before this handler',
+  )
+}
+
+function mismatch(found: string): TenantContextError {
+  return new TenantContextError(
+    'ERR_TENANT_CONTEXT_MISMATCH',
+    `Cannot run the statement in this tenant context: ${found}; take the connection inside the work that uses it`,
+  )
+}

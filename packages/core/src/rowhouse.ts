@@ -1,0 +1,281 @@
+import type { Pool } from 'pg'
+import { type Logger, SILENT, withTenantFields } from './context/log.ts'
+import {
+  findTenantContext,
+  isInTransaction,
+  requireTenantContext,
+  runWithoutTenantContext,
+  runWithTenantContext,
+  type TenantContext,
+} from './context/tenant-context.ts'
+import { ConfigError, isRowhouseError, TenantContextError, TenantError } from './errors.ts'
+import {
+  type AcrossTenants,
+  type CrossTenantOptions,
+  platformContext,
+  runAcrossTenants,
+} from './isolation/cross-tenant.ts'
+import { Executor, type ExecutorConfig } from './isolation/executor.ts'
+import { toStatement } from './isolation/scoped-client.ts'
+import { createScopedDb, type ScopedDb } from './isolation/scoped-db.ts'
+import type { UsageMeter } from './isolation/usage.ts'
+import { toRowhouseError } from './postgres/database-error.ts'
+import type { TenantGate } from './resolve/gate.ts'
+import type { RequestFacts } from './resolve/request-facts.ts'
+import { createResolver, type TenantSource } from './resolve/resolver.ts'
+import { createTenantDirectory } from './resolve/tenant-directory.ts'
+import { Sealer } from './seal/seal.ts'
+import { parseRootKey } from './seal/tenant-key.ts'
+import type { DirectoryEntry, TenantDirectory, TenantKey } from './tenant/directory.ts'
+import type { Tenant } from './tenant/tenant.ts'
+import { isTenantId, requireUnitId, type TenantId, type UnitId } from './tenant/tenant-id.ts'
+
+export interface RowhouseOptions {
+  /** Connection URL of a login that can bypass nothing, e.g. `rowhouse_app`. From env or a file, never a flag. */
+  readonly url: string | undefined
+  /** 32 random bytes as hex or base64; all tenants' seals derive from it. From env or a file. */
+  readonly rootKey: string | undefined
+  /** Where requests say which tenant they are for; all that speak must agree. Needed for `tenantFromRequest`. */
+  readonly sources?: readonly TenantSource[]
+  /** A logger with pino's shape; each line gets the running tenant. @defaultValue none */
+  readonly log?: Logger
+  /** TLS as in `pg`; certificates are verified. @defaultValue what the URL says */
+  readonly ssl?: boolean | object
+  /** Schema of the application's tables. @defaultValue 'public' */
+  readonly schema?: string
+  /** Connections for transactions, long statements and ORMs' checkouts. @defaultValue 10 */
+  readonly poolSize?: number
+  /** Pipelined connections that carry short statements of all tenants; 0 turns them off. @defaultValue 2 */
+  readonly lanes?: number
+  /** False behind a pooler without prepared statements (PgBouncer before 1.21). @defaultValue true */
+  readonly preparedStatements?: boolean
+  /** Statements waiting in all, and of one tenant, before `ERR_OVERLOADED`. @defaultValue 10 000 and 2 000 */
+  readonly maxWaiting?: number
+  readonly maxWaitingPerTenant?: number
+  /** How long a statement waits for its turn, in milliseconds. @defaultValue 5 000 */
+  readonly waitTimeoutMs?: number
+  /** Upper bound of a statement in the database, in milliseconds. @defaultValue 30 000 */
+  readonly statementTimeoutMs?: number
+  readonly lockTimeoutMs?: number
+  readonly idleInTransactionTimeoutMs?: number
+  readonly connectTimeoutMs?: number
+  /** How long a tenant found once is remembered, in milliseconds. Safe at any length: the database checks again. @defaultValue 30 000 */
+  readonly directoryTtlMs?: number
+  /** Shown in `pg_stat_activity`. @defaultValue 'rowhouse' */
+  readonly applicationName?: string
+}
+
+/** Whose work, and how much of that tenant it may see. */
+export interface TenantScope {
+  /** Slug or id. */
+  readonly tenant: string
+  /** Who acts, e.g. `user:42`; at most 200 characters. */
+  readonly actor?: string
+  /** Units this work may see in tables with unit scope. @defaultValue all */
+  readonly units?: readonly string[]
+  /** Refuses every write. @defaultValue false */
+  readonly readOnly?: boolean
+}
+
+export interface Rowhouse extends TenantGate {
+  /** The database of the tenant of the calling code. */
+  readonly db: ScopedDb
+  /** A real `pg.Pool` for Kysely, Drizzle, Prisma and anything on `pg`; runs as the tenant of the calling code. */
+  readonly pool: Pool
+  /** What each tenant cost in this process. */
+  readonly usage: UsageMeter
+  /** Finds tenants; answers may be one cache lifetime old. */
+  readonly directory: TenantDirectory
+  withTenant<T>(tenant: string | TenantScope, fn: (db: ScopedDb) => Promise<T>): Promise<T>
+  crossTenant<T>(options: CrossTenantOptions, fn: (across: AcrossTenants) => Promise<T>): Promise<T>
+  /** Returns the tenant of the calling code. @throws {TenantContextError} `ERR_TENANT_CONTEXT_MISSING` */
+  currentTenant(): Tenant
+  /** Waits for running statements, then closes all connections. Safe to call twice. */
+  close(): Promise<void>
+}
+
+/**
+ * Connects to a database in which Rowhouse is installed.
+ *
+ * Opens one connection and refuses to start when the login could bypass a wall, when the root key is another
+ * installation's, or when the schema is not installed.
+ *
+ * @throws {ConfigError} `ERR_CONFIG_INVALID` for a missing or wrong option or root key, `ERR_NOT_INSTALLED`
+ * @throws {IsolationError} `ERR_ISOLATION_ROLE_BYPASSES_RLS`
+ * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`; safe to retry
+ * @example
+ * ```ts
+ * import { createRowhouse } from 'rowhouse'
+ * const rowhouse = await createRowhouse({ url: process.env.DATABASE_URL, rootKey: process.env.ROWHOUSE_ROOT_KEY })
+ * const booked = await rowhouse.withTenant('acme', (db) =>
+ *   db.many('select reference from shipment where status = $1', ['booked']))
+ * await rowhouse.close()
+ * ```
+ * @see docs/decisions/0002-the-seal.md
+ */
+export async function createRowhouse(options: RowhouseOptions): Promise<Rowhouse> {
+  const log = withTenantFields(options.log ?? SILENT)
+  const sealer = new Sealer(parseRootKey(options.rootKey))
+  const executor = new Executor(executorConfig(options), sealer)
+  const directory = createTenantDirectory({
+    lookup: (key) => lookUp(executor, key),
+    ...(options.directoryTtlMs === undefined ? {} : { ttlMs: options.directoryTtlMs }),
+  })
+  executor.useDirectory(directory)
+  const resolver = createResolver({ directory, sources: options.sources ?? [] })
+  try {
+    await assertRootKey(executor)
+  } catch (error) {
+    await executor.close()
+    throw error
+  }
+  return {
+    db: createScopedDb(executor, requireTenantContext),
+    pool: executor.pool,
+    usage: executor.usage,
+    directory,
+    withTenant: (tenant, fn) => withTenant(executor, directory, tenant, fn),
+    crossTenant: (crossing, fn) => {
+      const { actor, reason, tenants, write = false } = crossing
+      log.warn({ actor, reason, tenants, write }, 'cross-tenant work asked for')
+      return runAcrossTenants(executor, crossing, fn)
+    },
+    currentTenant: () => requireTenantContext().tenant,
+    enter: (request) => enter(resolver, request),
+    onRefused: (error, request) => {
+      const code = isRowhouseError(error) ? error.code : undefined
+      log.warn({ err: error, code, target: request.target, remoteAddress: request.remoteAddress }, 'request refused')
+    },
+    close: () => executor.close(),
+  }
+}
+
+async function withTenant<T>(
+  executor: Executor,
+  directory: TenantDirectory,
+  tenant: string | TenantScope,
+  fn: (db: ScopedDb) => Promise<T>,
+): Promise<T> {
+  const scope: TenantScope = typeof tenant === 'string' ? { tenant } : tenant
+  const context = contextOf(await requireTenant(directory, scope.tenant), scope)
+  assertMayEnter(context)
+  const db = createScopedDb(executor, () => {
+    if (requireTenantContext() !== context) throw outsideOfBlock()
+    return context
+  })
+  return runWithTenantContext(context, () => fn(db))
+}
+
+function outsideOfBlock(): TenantContextError {
+  return new TenantContextError(
+    'ERR_TENANT_CONTEXT_MISMATCH',
+    'Cannot use this handle here: it belongs to another withTenant() block; use the one of the block that runs',
+  )
+}
+
+/** Inside a transaction the connection is one tenant's: a second tenant's work would be silently left out of it. */
+function assertMayEnter(context: TenantContext): void {
+  const ambient = findTenantContext()
+  if (ambient === undefined || !isInTransaction() || ambient.tenant.id === context.tenant.id) return
+  throw new TenantContextError(
+    'ERR_TENANT_CONTEXT_MISMATCH',
+    `Cannot enter tenant "${context.tenant.slug}" inside a transaction of another tenant: end the transaction first`,
+    { tenantId: ambient.tenant.id },
+  )
+}
+
+async function requireTenant(directory: TenantDirectory, name: string): Promise<Tenant> {
+  if (typeof name !== 'string' || name === '')
+    throw new TypeError('Cannot enter a tenant without its slug or id: wanted a string')
+  const entry = await directory.find({ by: isTenantId(name) ? 'id' : 'slug', value: name })
+  if (entry === undefined)
+    throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot enter tenant "${name}": it does not exist`)
+  if (entry.tenant.state !== 'active') {
+    throw new TenantError('ERR_TENANT_SUSPENDED', `Cannot enter tenant "${name}": it is ${entry.tenant.state}`, {
+      tenantId: entry.tenant.id,
+    })
+  }
+  return entry.tenant
+}
+
+async function enter(resolver: ReturnType<typeof createResolver>, request: RequestFacts): Promise<TenantContext> {
+  const { tenant, actor, units } = await resolver.resolve(request)
+  return contextOf(tenant, { ...(actor === undefined ? {} : { actor }), ...(units === undefined ? {} : { units }) })
+}
+
+function contextOf(tenant: Tenant, scope: Omit<TenantScope, 'tenant'>): TenantContext {
+  return Object.freeze({
+    tenant,
+    actor: scope.actor,
+    units: scope.units?.map(requireUnitId),
+    readOnly: scope.readOnly ?? false,
+    timeoutMs: undefined,
+  })
+}
+
+interface FoundRow {
+  readonly id: TenantId
+  readonly slug: string
+  readonly state: Tenant['state']
+  readonly epoch: number
+  readonly key_version: number
+  readonly actor: string | null
+  readonly units: UnitId[] | null
+}
+
+async function lookUp(executor: Executor, key: TenantKey): Promise<DirectoryEntry | undefined> {
+  const values = [key.by, key.value, key.by === 'api-key' ? key.secretSha256 : null]
+  const statement = toStatement('select * from rowhouse.find_tenant($1, $2, $3)', values)
+  const { rows } = await runWithoutTenantContext(() => executor.run(platformContext(), statement)).catch((error) => {
+    throw toRowhouseError(error)
+  })
+  const row = rows[0] as FoundRow | undefined
+  if (row === undefined) return undefined
+  return {
+    tenant: { id: row.id, slug: row.slug, state: row.state, epoch: row.epoch, keyVersion: row.key_version },
+    grant: row.actor === null ? undefined : { actor: row.actor, units: row.units ?? undefined },
+  }
+}
+
+/** The platform's own seal must be accepted, or every tenant's will be refused one by one. */
+async function assertRootKey(executor: Executor): Promise<void> {
+  const statement = toStatement('select rowhouse.is_platform() as accepted')
+  const { rows } = await executor.run(platformContext(), statement).catch((error) => {
+    throw toRowhouseError(error)
+  })
+  if ((rows[0] as { accepted: boolean } | undefined)?.accepted === true) return
+  throw new ConfigError(
+    'ERR_CONFIG_INVALID',
+    'Cannot seal tenants of this database: the root key is not the one it was installed with; set ROWHOUSE_ROOT_KEY to that one',
+  )
+}
+
+function executorConfig(options: RowhouseOptions): ExecutorConfig {
+  if (options.url === undefined || options.url === '') {
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      'Cannot start without a database: set DATABASE_URL to a URL of role "rowhouse_app"',
+    )
+  }
+  const schema = options.schema ?? 'public'
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
+    throw new ConfigError('ERR_CONFIG_INVALID', `Cannot use schema "${schema}": wanted a lower-case identifier`)
+  }
+  return {
+    url: options.url,
+    ssl: options.ssl,
+    // pg_temp last: unnamed, it would come first and temporary tables would shadow real ones (CTX-15).
+    searchPath: `${schema},pg_temp`,
+    statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
+    lockTimeoutMs: options.lockTimeoutMs ?? 5_000,
+    idleInTransactionTimeoutMs: options.idleInTransactionTimeoutMs ?? 60_000,
+    connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+    preparedStatements: options.preparedStatements ?? true,
+    lanes: options.lanes ?? 2,
+    poolSize: options.poolSize ?? 10,
+    maxWaiting: options.maxWaiting ?? 10_000,
+    maxWaitingPerTenant: options.maxWaitingPerTenant ?? 2_000,
+    waitTimeoutMs: options.waitTimeoutMs ?? 5_000,
+    applicationName: options.applicationName ?? 'rowhouse',
+  }
+}
