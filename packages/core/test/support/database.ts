@@ -11,7 +11,7 @@ export interface TestDatabase {
   readonly adminUrl: string
   /** Login role of the application, `rowhouse_app`: what the code under test gets. */
   readonly appUrl: string
-  /** Root key for the tenants' seals, 32 random bytes in base64; another one for each database. */
+  /** Root key of the tenants' seals, the same for all databases of the server: the template was installed with it. */
   readonly rootKey: string
   /** Password of `rowhouse_app`, the same for all databases of the server: a test that installs again must keep it. */
   readonly appPassword: string
@@ -60,12 +60,12 @@ function randomName(): string {
 }
 
 function describe(name: string): TestDatabase {
-  const { adminUrl, appPassword } = inject('testServer')
+  const { adminUrl, appPassword, rootKey } = inject('testServer')
   return {
     name,
     adminUrl: urlOf(adminUrl, name),
     appUrl: urlOf(adminUrl, name, { user: 'rowhouse_app', password: appPassword }),
-    rootKey: randomBytes(32).toString('base64'),
+    rootKey,
     appPassword,
     drop: () =>
       withAdminClient(adminUrl, async (admin) => {

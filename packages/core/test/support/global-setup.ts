@@ -18,6 +18,8 @@ export interface TestServer {
   /** Database on which Rowhouse is installed and nothing else; nobody may be connected to it. */
   readonly template: string
   readonly appPassword: string
+  /** Root key Rowhouse was installed with, 32 random bytes in base64; it holds for every clone of the template. */
+  readonly rootKey: string
   /** Major version the server reported, e.g. 18. */
   readonly major: number
 }
@@ -64,6 +66,7 @@ function requireMajor(value: unknown): Major {
 async function makeTemplate(adminUrl: string): Promise<Omit<TestServer, 'adminUrl'>> {
   const template = `rowhouse_template_${randomBytes(4).toString('hex')}`
   const appPassword = randomBytes(18).toString('base64url')
+  const rootKey = randomBytes(32).toString('base64')
   const major = await withAdminClient(adminUrl, async (client) => {
     await client.query(`create database ${template}`)
     const { rows } = await client.query<{ major: number }>(
@@ -71,8 +74,8 @@ async function makeTemplate(adminUrl: string): Promise<Omit<TestServer, 'adminUr
     )
     return rows[0]?.major ?? 0
   })
-  await install({ url: urlOf(adminUrl, template), appPassword })
-  return { template, appPassword, major }
+  await install({ url: urlOf(adminUrl, template), rootKey, appPassword })
+  return { template, appPassword, rootKey, major }
 }
 
 async function dropTemplate(adminUrl: string, template: string): Promise<void> {
