@@ -121,7 +121,7 @@ export async function createRowhouse(options: RowhouseOptions): Promise<Rowhouse
     lookup: (key) => lookUp(executor, key),
     ...(options.directoryTtlMs === undefined ? {} : { ttlMs: options.directoryTtlMs }),
   })
-  executor.useDirectory(directory)
+  executor.setDirectory(directory)
   const resolver = createResolver({ directory, sources: options.sources ?? [] })
   try {
     await assertRootKey(executor)

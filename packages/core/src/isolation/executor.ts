@@ -72,7 +72,7 @@ export class Executor {
   }
 
   /** Says where to look a tenant up again when the database refuses its seal. */
-  useDirectory(directory: TenantDirectory): void {
+  setDirectory(directory: TenantDirectory): void {
     this.#directory = directory
   }
 
@@ -147,7 +147,7 @@ export class Executor {
         )
       }, limitMs).unref()
       const onAbort = () => {
-        cancelRunning(client).finally(() => reject(cancelled(context, signal?.reason)))
+        void cancelRunning(client).finally(() => reject(cancelled(context, signal?.reason)))
       }
       signal?.addEventListener('abort', onAbort, { once: true })
       work
