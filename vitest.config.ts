@@ -12,7 +12,9 @@ const globalSetup = ['packages/core/test/support/global-setup.ts']
 
 export default defineConfig({
   resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: ['source', 'node'] } },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  // Global setups are loaded in an environment of their own, which inherits neither of the two above.
+  environments: { __vitest__: { resolve: { conditions, externalConditions: conditions, noExternal: [/^rowhouse/] } } },
   test: {
     pool: 'forks',
     maxWorkers: 2,
