@@ -1,0 +1,93 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createNeighbours, type Neighbours } from '../support/tenants.ts'
+
+/** What SQL injected into one tenant's statement leaves on a shared connection must not reach the next tenant. */
+let n: Neighbours
+beforeAll(async () => {
+  n = await createNeighbours({ lanes: 1, poolSize: 1 })
+})
+afterAll(() => n.close())
+
+const SETTINGS = [
+  ['statement_timeout', '1'],
+  ['lock_timeout', '1'],
+  ['search_path', 'pg_catalog'],
+  ['row_security', 'off'],
+  ['default_transaction_read_only', 'on'],
+  ['default_transaction_isolation', 'serializable'],
+  ['datestyle', 'SQL, DMY'],
+  ['timezone', 'Asia/Dubai'],
+  ['bytea_output', 'escape'],
+  ['extra_float_digits', '-5'],
+  ['work_mem', '64kB'],
+  ['enable_indexscan', 'off'],
+] as const
+
+describe.each(['lane', 'pooled connection'] as const)('on a %s', (where) => {
+  // A statement that begins with a comment takes a pooled connection.
+  const prefix = where === 'lane' ? '' : '/* pooled */ '
+
+  it.each(SETTINGS)('a session setting is undone: %s', async (name, value) => {
+    const [before] = await read(name)
+    await n.rowhouse.withTenant('acme', (db) => db.query(`${prefix}select set_config('${name}', '${value}', false)`))
+    const [after] = await read(name)
+    expect(after).toBe(before)
+
+    async function read(setting: string) {
+      return n.rowhouse.withTenant('globex', async (db) => {
+        const row = await db.one<{ value: string; rows: number }>(
+          `${prefix}select current_setting('${setting}') as value, (select count(*)::int from item) as rows`,
+        )
+        expect(row.rows).toBe(3)
+        return [row.value]
+      })
+    }
+  })
+
+  it('a session advisory lock is dropped', async () => {
+    await n.rowhouse.withTenant('acme', (db) => db.query(`${prefix}select pg_advisory_lock(42)`))
+    await n.rowhouse.withTenant('globex', (db) => db.query(`${prefix}select 1`))
+    const { rows } = await n.admin.query(`select pg_try_advisory_lock(42) as free`)
+    expect(rows).toEqual([{ free: true }])
+    await n.admin.query('select pg_advisory_unlock(42)')
+  })
+})
+
+describe('a statement that can change the connection itself', () => {
+  const ATTACKS = [
+    'prepare rowhouse_x as select 1',
+    'deallocate all',
+    'deallocate rowhouse_context',
+    `do $$ begin execute 'deallocate rowhouse_context'; end $$`,
+    `set search_path = pg_catalog`,
+    'reset all',
+    'discard plans',
+    'declare c cursor with hold for select * from item',
+  ]
+
+  it.each(ATTACKS)('gets a connection that no other tenant sees again: %s', async (text) => {
+    const pid = async (slug: string) =>
+      n.rowhouse.withTenant(slug, (db) =>
+        db.transaction((tx) => tx.one<{ pid: number }>('select pg_backend_pid() as pid')),
+      )
+    const { pid: before } = await pid('acme')
+    await n.rowhouse.withTenant('acme', (db) => db.query(text).catch(() => {}))
+    const { pid: after } = await pid('globex')
+    expect(after).not.toBe(before)
+    expect(await n.rowhouse.withTenant('globex', (db) => db.many('select label from item where id = 1'))).toEqual([
+      { label: 'globex1' },
+    ])
+  })
+})
+
+describe('positive control', () => {
+  it('the same leftovers do reach the next user of a stock pool', async () => {
+    const pool = new pg.Pool({ connectionString: n.database.appUrl, max: 1 })
+    await pool.query(`select set_config('statement_timeout', '1234', false), pg_advisory_lock(43)`)
+    const { rows } = await pool.query(`select current_setting('statement_timeout') as timeout`)
+    expect(rows).toEqual([{ timeout: '1234ms' }])
+    expect((await n.admin.query('select pg_try_advisory_lock(43) as free')).rows).toEqual([{ free: false }])
+    await pool.end()
+  })
+})

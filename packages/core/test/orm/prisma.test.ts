@@ -1,0 +1,85 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { afterAll, beforeAll } from 'vitest'
+import { createNeighbours, type Neighbours } from '../support/tenants.ts'
+import { type OrmUnderTest, ormConformance } from './conformance.ts'
+
+const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
+
+interface ItemModel {
+  findMany(args: object): Promise<{ label: string }[]>
+  findUnique(args: object): Promise<{ label: string } | null>
+  create(args: object): Promise<{ label: string }>
+}
+
+/** The generated client is not there when types are checked; these are the parts the suite uses. */
+interface Client {
+  item: ItemModel
+  $queryRaw(text: TemplateStringsArray): Promise<{ level: string }[]>
+  $transaction<T>(fn: (tx: Client) => Promise<T>, options?: object): Promise<T>
+  $disconnect(): Promise<void>
+}
+
+/** Prisma writes the client with its CLI; the schema engine it would download is not needed for that. */
+async function generateClient(): Promise<new (options: object) => Client> {
+  const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true', PRISMA_HIDE_UPDATE_MESSAGE: '1' }
+  const cli = fileURLToPath(import.meta.resolve('prisma/package.json')).replace('package.json', 'build/index.js')
+  const schema = fileURLToPath(new URL('./prisma/schema.prisma', import.meta.url))
+  await promisify(execFile)(process.execPath, [cli, 'generate', '--schema', schema], { env, cwd: ROOT })
+  return (await import(/* @vite-ignore */ `${ROOT}.rowhouse/prisma-test/client.ts`)).PrismaClient
+}
+
+let n: Neighbours
+let prisma: Client
+beforeAll(async () => {
+  const PrismaClient = await generateClient()
+  n = await createNeighbours()
+  prisma = new PrismaClient({ adapter: new PrismaPg(n.rowhouse.pool) })
+}, 60_000)
+afterAll(async () => {
+  await prisma.$disconnect().catch(() => {})
+  await n.close()
+})
+
+class Undo extends Error {}
+
+const orm: OrmUnderTest = {
+  labels: async () =>
+    (await prisma.item.findMany({ where: { id: { lt: 100 } }, orderBy: { id: 'asc' } })).map((row) => row.label),
+  // findUnique on purpose: Prisma merges those of one tick into one statement.
+  labelOf: async (id) => (await prisma.item.findUnique({ where: { id } }))?.label,
+  insert: async (id, label) => void (await prisma.item.create({ data: { id, label } })),
+  insertFor: async (tenantId, id) => void (await prisma.item.create({ data: { tenantId, id, label: 'planted' } })),
+  transactionThatFails: async (id) => {
+    let labels: string[] = []
+    const transaction = prisma.$transaction(
+      async (tx) => {
+        const [first] = await tx.item.findMany({})
+        await tx.item.create({ data: { id, label: `${first?.label}` } })
+        labels = (await tx.item.findMany({})).map((row) => row.label)
+        throw new Undo()
+      },
+      { maxWait: 20_000, timeout: 20_000 },
+    )
+    await transaction.catch((error) => {
+      if (!(error instanceof Undo)) throw error
+    })
+    return labels
+  },
+  isolationLevel: async (level) => {
+    const isolationLevel = level === 'serializable' ? 'Serializable' : 'RepeatableRead'
+    const rows = await prisma.$transaction(
+      (tx) => tx.$queryRaw`select current_setting('transaction_isolation') as level`,
+      { isolationLevel },
+    )
+    return rows[0]?.level ?? ''
+  },
+}
+
+ormConformance(
+  'Prisma',
+  () => n,
+  () => orm,
+)
