@@ -20,8 +20,10 @@ export class ClosingLineReporter implements Reporter {
     const counts = countTests(modules, unhandledErrors.length)
     // Other reporters, teardowns and servers that stop still print: the exit event comes after all of them.
     process.once('exit', (code) => {
-      writeSync(1, `${closingLine(counts)}\n`)
-      if (!hasRun(counts) && code === 0) process.exitCode = 1
+      const failed = code !== 0 || !hasRun(counts)
+      // A setup that failed before any test is no test, and still the line may not say "0 failed".
+      writeSync(1, `${closingLine(failed ? { ...counts, failed: Math.max(counts.failed, 1) } : counts)}\n`)
+      if (failed && code === 0) process.exitCode = 1
     })
   }
 }

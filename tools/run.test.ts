@@ -32,6 +32,6 @@ describe('run.mjs', () => {
   it('passes arguments on, fails when no test ran, and ends with the closing line', () => {
     const { status, stdout } = run(['test', '--project', 'unit', 'no-such-file'])
     expect(status).toBe(1)
-    expect(stdout.split('\n').slice(-2)).toEqual(['0 passed, 0 failed, 0 skipped', ''])
+    expect(stdout.split('\n').slice(-2)).toEqual(['0 passed, 1 failed, 0 skipped', ''])
   })
 })
