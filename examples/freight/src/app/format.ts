@@ -1,0 +1,26 @@
+/** How figures are written on pages. */
+
+export function money(amount: number | string, currency: string, digits = 2): string {
+  const options = { style: 'currency', currency, minimumFractionDigits: digits, maximumFractionDigits: digits } as const
+  return new Intl.NumberFormat('en', options).format(Number(amount))
+}
+
+export function count(value: number): string {
+  return new Intl.NumberFormat('en').format(value)
+}
+
+export function day(value: Date | string): string {
+  const options = { day: '2-digit', month: 'short', year: 'numeric', timeZone: 'UTC' } as const
+  return new Intl.DateTimeFormat('en-GB', options).format(new Date(value))
+}
+
+export function moment(value: Date): string {
+  const options = { day: '2-digit', month: 'short', hour: '2-digit', minute: '2-digit', timeZone: 'UTC' } as const
+  return `${new Intl.DateTimeFormat('en-GB', options).format(value)} UTC`
+}
+
+/** `in_transit` → `In transit`. */
+export function label(word: string): string {
+  const spaced = word.replaceAll('_', ' ')
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1)
+}

@@ -1,0 +1,79 @@
+/** Makes the database of the freight application: tables, ports, walls. Safe to run at every start. */
+
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import pg from 'pg'
+import { protect } from 'rowhouse/install'
+import { TENANT_TABLES } from './schema-tables.ts'
+
+/** Held while the schema is made, so that two starts at once do not both make it. Any number no one else uses. */
+const SCHEMA_LOCK = 7_260_126
+
+/**
+ * Applies the schema where it is missing, loads the ports and puts the walls up.
+ *
+ * @param url  of the operator's login, on a database where Rowhouse is installed
+ */
+export async function applyFreightSchema(url: string): Promise<void> {
+  await withClient(url, async (client) => {
+    await client.query('begin')
+    await client.query('select pg_advisory_xact_lock($1)', [SCHEMA_LOCK])
+    const { rows } = await client.query<{ there: boolean }>(
+      `select to_regclass('public.shipment') is not null as there`,
+    )
+    if (rows[0]?.there !== true) {
+      await client.query('set local role rowhouse_owner')
+      await client.query(await readSql('000001-freight.sql'))
+      await insertPorts(client)
+    }
+    await client.query('commit')
+  })
+  await protect({ url, tables: [...TENANT_TABLES], references: ['port'] })
+}
+
+/** Lets the planner know the new rows, and index-only scans skip the heap. */
+export async function analyzeFreight(url: string): Promise<void> {
+  await withClient(url, (client) =>
+    client.query(`vacuum (analyze) ${TENANT_TABLES.map(({ name }) => name).join(', ')}`),
+  )
+}
+
+/** Runs `fn` with a connection of the operator and closes it afterwards. */
+export async function withClient<T>(url: string, fn: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await fn(client)
+  } finally {
+    await client.end()
+  }
+}
+
+export function readSql(file: string): Promise<string> {
+  return readFile(new URL(`../sql/${file}`, import.meta.url), 'utf8')
+}
+
+interface PortRecord {
+  readonly name: string
+  readonly country: string
+  readonly coordinates?: readonly [longitude: number, latitude: number]
+}
+
+/** Ports without coordinates, or under a code that is none, are left out: some entries of the list are incomplete. */
+async function insertPorts(client: pg.Client): Promise<void> {
+  const { JSON: ports } = createRequire(import.meta.url)('sea-ports') as { JSON: Record<string, PortRecord> }
+  const complete = Object.entries(ports).filter(
+    ([code, port]) => /^[A-Z]{2}[A-Z0-9]{3}$/.test(code) && port.coordinates,
+  )
+  await client.query(
+    `insert into port (code, name, country, latitude, longitude)
+     select * from unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::float8[])`,
+    [
+      complete.map(([code]) => code),
+      complete.map(([, port]) => port.name),
+      complete.map(([, port]) => port.country),
+      complete.map(([, port]) => port.coordinates?.[1]),
+      complete.map(([, port]) => port.coordinates?.[0]),
+    ],
+  )
+}
