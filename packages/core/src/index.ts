@@ -35,10 +35,19 @@ export type { StatementOptions, Statements } from './isolation/statements.ts'
 export type { IsolationLevel, Transaction, TransactionOptions } from './isolation/transaction.ts'
 export type { TenantUsage, UsageMeter } from './isolation/usage.ts'
 // Whose request it is
-export { createApiKey } from './resolve/api-key.ts'
+export { type ApiKeyOptions, createApiKey, fromApiKey, type NewApiKey } from './resolve/api-key.ts'
+export { fromFunction } from './resolve/from-function.ts'
+export {
+  type CustomDomainOptions,
+  fromCustomDomain,
+  fromSubdomain,
+  type SubdomainOptions,
+} from './resolve/from-host.ts'
+export { fromJwt, type JwtOptions } from './resolve/from-jwt.ts'
+export { fromTrustedHeader, type TrustedHeaderOptions } from './resolve/from-trusted-header.ts'
 export type { TenantGate } from './resolve/gate.ts'
-export type { RequestFacts } from './resolve/request-facts.ts'
-export type { TenantSource } from './resolve/resolver.ts'
+export type { CheckedRequest, RequestFacts } from './resolve/request-facts.ts'
+export type { TenantSource } from './resolve/tenant-source.ts'
 // The one entry
 export { createRowhouse, type Rowhouse, type RowhouseOptions, type TenantScope } from './rowhouse.ts'
 export type { DirectoryEntry, KeyGrant, TenantDirectory, TenantKey } from './tenant/directory.ts'

@@ -1,0 +1,59 @@
+import type { Report } from './main.ts'
+import type { ScopedScenario } from './scoped.ts'
+
+/** Writes the report as Markdown: what `bench/README.md` quotes. */
+export function printReport(report: Report): string {
+  const lines = [
+    `Node ${report.node}, PostgreSQL ${report.postgres}, ${report.cores} × ${report.cpu}, ${report.date}`,
+    '',
+  ]
+  for (const scenario of report.scoped ?? []) lines.push(...scenarioTable(scenario), '')
+  if (report.filter) {
+    const { before, after, rows } = report.filter
+    lines.push(
+      `Tenant filter on ${rows} rows: p50 ${before.p50Ms} ms before, ${after.p50Ms} ms after the composite index`,
+      '',
+    )
+    lines.push(
+      'Before:',
+      ...before.plan.map((line) => `    ${line}`),
+      'After:',
+      ...after.plan.map((line) => `    ${line}`),
+      '',
+    )
+  }
+  if (report.directory) {
+    const { tenants, cold, cached, heapMb } = report.directory
+    lines.push(
+      `Host → context, ${tenants} tenants: cached p50 ${cached.p50Ms} ms, p99 ${cached.p99Ms} ms; cold p99 ${cold.p99Ms} ms; heap ${heapMb} MB`,
+      '',
+    )
+  }
+  if (report.counters) {
+    const { cpuPerStatementUs, countingUs, sharePercent } = report.counters
+    lines.push(`Counting: ${countingUs} µs of ${cpuPerStatementUs} µs per statement, ${sharePercent} %`, '')
+  }
+  if (report.context) {
+    const { switches, wrong, failedOnPurpose, seconds, control } = report.context
+    lines.push(
+      `${switches} tenant switches in ${seconds} s, ${failedOnPurpose} failed on purpose: ${wrong} wrong tenants`,
+      `Control, a stock pool that reads AsyncLocalStorage in the client: ${control.wrong} wrong of ${control.queries}`,
+      '',
+    )
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function scenarioTable({ operation, inFlight, networkMs, figures, ratios, p99Ratio }: ScopedScenario): string[] {
+  const rows = Object.entries(figures).map(
+    ([name, { opsPerSecond, p50Ms, p99Ms }]) =>
+      `| ${name} | ${opsPerSecond} | ${p50Ms} | ${p99Ms} | ${name === 'rowhouse' ? '' : `${ratios[name]} ×`} |`,
+  )
+  return [
+    `${operation}, ${inFlight} in flight, ${networkMs} ms of network (p99 against hand-written: ${p99Ratio} ×)`,
+    '',
+    '| | per second | p50 ms | p99 ms | Rowhouse is |',
+    '|---|---|---|---|---|',
+    ...rows,
+  ]
+}
