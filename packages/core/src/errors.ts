@@ -63,7 +63,29 @@ export class IsolationError extends RowhouseError<
   | 'ERR_ISOLATION_SEAL_REFUSED'
   | 'ERR_ISOLATION_FOREIGN_ROW'
   | 'ERR_ISOLATION_TABLE_UNPROTECTABLE'
-> {}
+> {
+  /** What stands in the way of protecting tables, with the SQL that mends it; empty for the other codes. */
+  readonly faults: readonly TableFault[]
+
+  constructor(
+    code: IsolationError['code'],
+    message: string,
+    facts: ErrorFacts & { readonly faults?: readonly TableFault[] } = {},
+  ) {
+    super(code, message, facts)
+    this.faults = facts.faults ?? []
+  }
+}
+
+/** One reason why a table cannot be a tenant table yet. */
+export interface TableFault {
+  readonly table: string
+  /** Stable, e.g. `key-not-by-tenant`; listed in `docs/guides/protect.md`. */
+  readonly code: string
+  readonly message: string
+  /** SQL that mends it, where SQL alone can. */
+  readonly mend: string | undefined
+}
 
 /** The schema Rowhouse owns is not what this version needs. */
 export class MigrationError extends RowhouseError<
