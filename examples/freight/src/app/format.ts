@@ -5,6 +5,12 @@ export function money(amount: number | string, currency: string, digits = 2): st
   return new Intl.NumberFormat('en', options).format(Number(amount))
 }
 
+/** For headlines: `AED 25.3M`. */
+export function roundMoney(amount: number, currency: string): string {
+  const options = { style: 'currency', currency, notation: 'compact', maximumFractionDigits: 1 } as const
+  return new Intl.NumberFormat('en', options).format(amount)
+}
+
 export function count(value: number): string {
   return new Intl.NumberFormat('en').format(value)
 }

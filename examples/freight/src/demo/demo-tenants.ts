@@ -1,6 +1,6 @@
 import type { Rowhouse } from 'rowhouse'
 import type { createTenantAdmin } from 'rowhouse/install'
-import type { LabTenant } from '../lab/lab-tenant.ts'
+import { type LabTenant, numberPatternOf } from '../lab/lab-tenant.ts'
 import type { ReportProgress } from '../progress.ts'
 import type { TenantProfile } from '../seed/profiles.ts'
 
@@ -38,7 +38,8 @@ export async function enrolLabTenants(
 ): Promise<LabTenants> {
   const keyIds: string[] = []
   const tenants: LabTenant[] = []
-  for (const { slug, name } of profiles.slice(0, LAB_TENANTS)) {
+  for (const profile of profiles.slice(0, LAB_TENANTS)) {
+    const { slug, name } = profile
     const { key, id: keyId } = await admin.createApiKey(slug, {
       name: 'attack lab',
       expiresAt: new Date(Date.now() + KEY_LIFETIME_MS),
@@ -48,7 +49,15 @@ export async function enrolLabTenants(
       rowhouse.currentTenant().id,
       await db.one<{ id: string; number: string }>('select id, number from shipment order by created_at desc limit 1'),
     ])
-    tenants.push({ slug, name, id, shipmentId: shipment.id, shipmentNumber: shipment.number, apiKey: key })
+    tenants.push({
+      slug,
+      name,
+      id,
+      shipmentId: shipment.id,
+      shipmentNumber: shipment.number,
+      numberPattern: numberPatternOf(profile),
+      apiKey: key,
+    })
   }
   return {
     tenants,

@@ -32,11 +32,11 @@ export async function listInvoices(db: ScopedDb, page: number): Promise<InvoiceP
     db.many<InvoiceSummary>(
       `select i.id, i.number, i.status, c.name as customer, b.name as branch, i.currency, i.net, i.vat, i.total,
               i.due_on::text as "dueOn", i.issued_at as "issuedAt", s.id as "shipmentId", s.number as shipment
-       from invoice i
+       from (select * from invoice order by issued_at desc, id desc limit ${PAGE_SIZE} offset $1) i
        join customer c on c.tenant_id = i.tenant_id and c.id = i.customer_id
        join branch b on b.tenant_id = i.tenant_id and b.id = i.unit_id
        join shipment s on s.tenant_id = i.tenant_id and s.id = i.shipment_id
-       order by i.issued_at desc, i.id desc limit ${PAGE_SIZE} offset $1`,
+       order by i.issued_at desc, i.id desc`,
       [(page - 1) * PAGE_SIZE],
     ),
     db.one<{ total: number }>('select count(*)::int as total from invoice'),

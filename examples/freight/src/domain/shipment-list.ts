@@ -37,36 +37,41 @@ const PAGE_SIZE = 25
 /** Pages beyond this would make the database walk ten thousand rows to show 25: search instead. */
 export const MAX_PAGE = 400
 
-/** Conditions name no tenant and no branch: the database adds both. */
-const CONDITIONS = `
-  ($1::text is null or s.status = $1)
-  and ($2::text is null or strpos(lower(s.number), lower($2)) > 0 or starts_with(lower(c.name), lower($2)))`
+/** Finds the rows of a page first and joins names to those only. No condition names a tenant or a branch: the database adds both. */
+const PLAIN_PAGE = `
+  select * from shipment where ($1::text is null or status = $1)
+  order by created_at desc, id desc limit ${PAGE_SIZE} offset $2`
 
-const FROM = 'from shipment s join customer c on c.tenant_id = s.tenant_id and c.id = s.customer_id'
+const SEARCHED = `
+  from shipment s join customer c on c.tenant_id = s.tenant_id and c.id = s.customer_id
+  where ($1::text is null or s.status = $1)
+    and (strpos(lower(s.number), lower($2)) > 0 or starts_with(lower(c.name), lower($2)))`
+
+const SEARCHED_PAGE = `
+  select s.* ${SEARCHED} order by s.created_at desc, s.id desc limit ${PAGE_SIZE} offset $3`
 
 /** Lists shipments, newest first: those of the running tenant and of its branches the visitor may see. */
-export async function listShipments(db: ScopedDb, { status, search, page }: ShipmentFilter): Promise<ShipmentPage> {
-  const filter = [status ?? null, search ?? null]
+export async function listShipments(db: ScopedDb, filter: ShipmentFilter): Promise<ShipmentPage> {
+  const { status = null, search, page } = filter
+  const offset = (page - 1) * PAGE_SIZE
+  const [pageSql, values, countSql] =
+    search === undefined
+      ? [PLAIN_PAGE, [status], 'from shipment where $1::text is null or status = $1']
+      : [SEARCHED_PAGE, [status, search], SEARCHED]
   const [shipments, { total }] = await Promise.all([
-    db.many<ShipmentSummary>(
-      `select s.id, s.number, s.status, s.mode, c.name as customer, b.name as branch, o.name as origin,
-              d.name as destination, s.weight_kg as "weightKg", s.eta::text as eta, s.created_at as "createdAt"
-       ${FROM}
-       join branch b on b.tenant_id = s.tenant_id and b.id = s.unit_id
-       join port o on o.code = s.origin join port d on d.code = s.destination
-       where ${CONDITIONS}
-       order by s.created_at desc, s.id desc limit ${PAGE_SIZE} offset $3`,
-      [...filter, (page - 1) * PAGE_SIZE],
-    ),
-    countShipments(db, filter),
+    db.many<ShipmentSummary>(withNames(pageSql), [...values, offset]),
+    db.one<{ total: number }>(`select count(*)::int as total ${countSql}`, values),
   ])
   return { shipments, page, total, pages: Math.min(MAX_PAGE, Math.max(1, Math.ceil(total / PAGE_SIZE))) }
 }
 
-/** Counts without the join where nobody searches: an index answers that alone. */
-function countShipments(db: ScopedDb, filter: readonly (string | null)[]): Promise<{ total: number }> {
-  const [status, search] = filter
-  return search === null
-    ? db.one('select count(*)::int as total from shipment where $1::text is null or status = $1', [status])
-    : db.one(`select count(*)::int as total ${FROM} where ${CONDITIONS}`, filter)
+function withNames(pageSql: string): string {
+  return `
+    select s.id, s.number, s.status, s.mode, c.name as customer, b.name as branch, o.name as origin,
+           d.name as destination, s.weight_kg as "weightKg", s.eta::text as eta, s.created_at as "createdAt"
+    from (${pageSql}) s
+    join customer c on c.tenant_id = s.tenant_id and c.id = s.customer_id
+    join branch b on b.tenant_id = s.tenant_id and b.id = s.unit_id
+    join port o on o.code = s.origin join port d on d.code = s.destination
+    order by s.created_at desc, s.id desc`
 }

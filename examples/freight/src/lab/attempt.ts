@@ -4,6 +4,7 @@
  */
 
 import { isRowhouseError } from 'rowhouse'
+import type { LabTenant } from './lab-tenant.ts'
 
 export type Verdict = 'own' | 'refused' | 'leaked'
 
@@ -44,26 +45,38 @@ export interface Tried {
 const SHOWN_ROWS = 12
 
 /**
- * Judges what came back. A row is foreign when another tenant's id is anywhere in it.
+ * Judges what came back.
  *
- * @param others  ids of tenants the visitor is not
+ * @param others  tenants the visitor is not
  * @param successLeaks  true for attacks that harm by succeeding, e.g. planting a row with another tenant
  */
-export function judge(tried: Tried, outcome: Outcome, others: readonly string[], successLeaks = false): Attempt {
-  const foreign = outcome.rows.filter((row) => isForeign(row, others))
+export function judge(tried: Tried, outcome: Outcome, others: readonly LabTenant[], successLeaks = false): Attempt {
+  const foreign = outcome.rows.filter((row) => isForeign(row, others, tried.sent))
   const excess = outcome.written - outcome.ownRows
   const rows = [...foreign, ...outcome.rows.filter((row) => !foreign.includes(row))].slice(0, SHOWN_ROWS)
   const leak = (explanation: string): Attempt => ({ ...tried, verdict: 'leaked', explanation, rows })
-  if (foreign.length > 0) return leak(`${foreign.length} of ${outcome.rows.length} rows belong to other tenants`)
-  if (successLeaks && outcome.written > 0) return leak(`${outcome.written} rows were written with another tenant's id`)
-  if (excess > 0) return leak(`${outcome.written} rows were written, ${excess} of them of other tenants`)
-  const what = outcome.written > 0 ? `${outcome.written} rows written` : `${outcome.rows.length} rows read`
+  if (foreign.length > 0) return leak(`${foreign.length} of ${rowCount(outcome.rows.length)} belong to other tenants`)
+  if (successLeaks && outcome.written > 0) return leak(`${rowCount(outcome.written)} written with another tenant's id`)
+  if (excess > 0) return leak(`${rowCount(outcome.written)} written, ${excess} of them of other tenants`)
+  const what = outcome.written > 0 ? `${rowCount(outcome.written)} written` : `${rowCount(outcome.rows.length)} read`
   return { ...tried, verdict: 'own', explanation: `${what}, none of another tenant`, rows }
 }
 
-export function isForeign(row: Row, others: readonly string[]): boolean {
-  const text = JSON.stringify(row).toLowerCase()
-  return others.some((id) => text.includes(id))
+function rowCount(rows: number): string {
+  return rows === 1 ? '1 row' : `${rows} rows`
+}
+
+/**
+ * Tells whether a row shows something of another tenant: its id or one of its numbers.
+ *
+ * What stands in the statement itself proves nothing: `select '<id>'` answers with that id at any wall.
+ */
+function isForeign(row: Row, others: readonly LabTenant[], sent: string): boolean {
+  const text = Object.values(row).map(String).join('\n')
+  return others.some(({ id, numberPattern }) => {
+    const marks = [...(text.includes(id) ? [id] : []), ...(text.match(numberPattern) ?? [])]
+    return marks.some((mark) => !sent.includes(mark))
+  })
 }
 
 /** Describes a refusal by its codes. */

@@ -13,7 +13,7 @@ import type { LabTenant } from './lab-tenant.ts'
 import { MAX_PAYLOAD, PAYLOADS, unsafeSearchSql } from './search-attack.ts'
 import { StaleConnections } from './stale-connection.ts'
 import { openWall, rowhouseWall, settingWall, type Wall } from './walls.ts'
-import { tryWrongDoors } from './wrong-door.ts'
+import { NAIVE_DOOR, tryWrongDoors } from './wrong-door.ts'
 
 export interface LabConfig {
   readonly rowhouse: Rowhouse
@@ -37,7 +37,7 @@ export function createLab(config: LabConfig): (show: ShowPage) => Hono<FreightEn
   const log = new AttemptLog(config.log)
   const tenantId = () => rowhouse.currentTenant().id
   const walls = [rowhouseWall(rowhouse), settingWall(stockPool, tenantId), openWall(stockPool, tenantId)]
-  const stale = new StaleConnections({ rowhouse, stockPool, port })
+  const stale = new StaleConnections({ rowhouse, stockPool, port, tenants: config.tenants })
 
   return (show) => {
     const lab = new Hono<FreightEnv>()
@@ -68,6 +68,12 @@ export function createLab(config: LabConfig): (show: ShowPage) => Hono<FreightEn
       const attempt = await stale.use(c.req.param('ticket'))
       return attempt === undefined ? notFound(c) : c.json(attempt)
     })
+    lab.get(NAIVE_DOOR.slice('/lab'.length), async (c) => {
+      const named = config.tenants.find(({ slug }) => slug === c.req.header('x-tenant'))
+      if (named === undefined) return notFound(c)
+      const { rows } = await stockPool.query('select * from lab.open_shipment where tenant_id = $1 limit 5', [named.id])
+      return c.json(rows)
+    })
     lab.post('/doors', async (c) => {
       const { own, victim } = sides()
       return page(c, await tryWrongDoors(own, victim, port()))
@@ -80,7 +86,7 @@ function attackSearch(walls: readonly Wall[], typed: string, tenants: readonly L
   const others = othersOf(tenants, tenantId)
   return Promise.all(
     walls.map((wall) =>
-      attempt(wall, 'text spliced into SQL', unsafeSearchSql(wall, typed, tenantId, others[0] ?? tenantId), others),
+      attempt(wall, 'text spliced into SQL', unsafeSearchSql(wall, typed, tenantId, others[0]?.id ?? tenantId), others),
     ),
   )
 }
@@ -90,7 +96,7 @@ async function attackForgetfully(walls: readonly Wall[], tenants: readonly LabTe
   const attempts: Attempt[] = []
   for (const { name, sql, successLeaks } of FORGETFUL_ATTACKS) {
     for (const wall of walls) {
-      attempts.push(await attempt(wall, name, sql(wall, others[0] ?? tenantId), others, successLeaks))
+      attempts.push(await attempt(wall, name, sql(wall, others[0]?.id ?? tenantId), others, successLeaks))
     }
   }
   return attempts
@@ -100,7 +106,7 @@ async function attempt(
   wall: Wall,
   attack: string,
   sql: string,
-  others: readonly string[],
+  others: readonly LabTenant[],
   successLeaks = false,
 ): Promise<Attempt> {
   const tried = { attack, wall: wall.name, isControl: wall.isControl, sent: sql }
@@ -111,8 +117,8 @@ async function attempt(
   }
 }
 
-function othersOf(tenants: readonly LabTenant[], tenantId: string): string[] {
-  return tenants.map(({ id }) => id).filter((id) => id !== tenantId)
+function othersOf(tenants: readonly LabTenant[], tenantId: string): LabTenant[] {
+  return tenants.filter(({ id }) => id !== tenantId)
 }
 
 function victimOf(tenants: readonly LabTenant[], slug: string): LabTenant | undefined {

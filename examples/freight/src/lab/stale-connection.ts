@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool, PoolClient } from 'pg'
 import type { Rowhouse } from 'rowhouse'
-import { type Attempt, judge, type Row, refusedBy, type Tried } from './attempt.ts'
+import { type Attempt, judge, refusedBy, type Tried } from './attempt.ts'
 import type { LabTenant } from './lab-tenant.ts'
 import { loopbackRequest } from './loopback-request.ts'
 
@@ -12,6 +12,7 @@ export interface StaleConnectionsConfig {
   /** Stock pool of the same login, for the control. */
   readonly stockPool: Pool
   readonly port: () => number
+  readonly tenants: readonly LabTenant[]
 }
 
 const READ_SHIPMENTS = 'select number, status, tenant_id from shipment limit 5'
@@ -70,7 +71,7 @@ export class StaleConnections {
     const tenantId = this.#config.rowhouse.currentTenant().id
     try {
       const { rows } = await kept.client.query<Record<string, unknown>>(kept.sql)
-      const others = rows.map(tenantOf).filter((id) => id !== tenantId)
+      const others = this.#config.tenants.filter(({ id }) => id !== tenantId)
       return judge(kept.tried, { rows, written: 0, ownRows: 0 }, others)
     } catch (error) {
       return refusedBy(kept.tried, error)
@@ -91,8 +92,4 @@ export class StaleConnections {
       this.#kept.delete(ticket)
     }
   }
-}
-
-function tenantOf(row: Row): string {
-  return String(row.tenant_id)
 }

@@ -11,9 +11,12 @@ interface Probe {
   readonly headers: readonly string[]
   /** A request that must get a byte-identical answer, so that the answer says nothing. */
   readonly twin?: { readonly path: string; readonly headers: readonly string[] }
-  /** True when the request is right and must be answered: it shows that the probe can see something. */
-  readonly isControl?: boolean
+  /** What stands in the way, where it is not the front door but a weak one on purpose. */
+  readonly weakDoor?: string
 }
+
+/** Route of the laboratory that takes the tenant from a header, as the control. */
+export const NAIVE_DOOR = '/lab/naive-door'
 
 const UNKNOWN_ID = '00000000-0000-7000-8000-000000000001'
 
@@ -25,15 +28,15 @@ function brokenKey(key: string): string {
 
 function probesFor(own: LabTenant, victim: LabTenant, authority: (slug: string) => string): Probe[] {
   const host = ['Host', authority(own.slug)]
-  const own_key = ['X-Api-Key', own.apiKey]
+  const ownKey = ['X-Api-Key', own.apiKey]
   const shipments = '/api/shipments'
   return [
-    { attack: 'own key at the own door', path: '/api/me', headers: [...host, ...own_key], isControl: true },
+    { attack: 'own key at the own door, which is right', path: '/api/me', headers: [...host, ...ownKey] },
     {
       attack: 'id of another tenant',
       path: `${shipments}/${victim.shipmentId}`,
-      headers: [...host, ...own_key],
-      twin: { path: `${shipments}/${UNKNOWN_ID}`, headers: [...host, ...own_key] },
+      headers: [...host, ...ownKey],
+      twin: { path: `${shipments}/${UNKNOWN_ID}`, headers: [...host, ...ownKey] },
     },
     {
       attack: 'key of another tenant',
@@ -41,11 +44,17 @@ function probesFor(own: LabTenant, victim: LabTenant, authority: (slug: string) 
       headers: [...host, 'X-Api-Key', victim.apiKey],
       twin: { path: shipments, headers: [...host, 'X-Api-Key', brokenKey(victim.apiKey)] },
     },
-    { attack: 'header names another tenant', path: shipments, headers: [...host, 'X-Tenant', victim.slug] },
+    { attack: 'header names another tenant', path: shipments, headers: [...host, ...ownKey, 'X-Tenant', victim.slug] },
+    {
+      attack: 'header names another tenant',
+      path: NAIVE_DOOR,
+      headers: [...host, ...ownKey, 'X-Tenant', victim.slug],
+      weakDoor: 'Control: a door that believes the header',
+    },
     {
       attack: 'own key at the other door',
       path: shipments,
-      headers: ['Host', authority(victim.slug), ...own_key],
+      headers: ['Host', authority(victim.slug), ...ownKey],
     },
     { attack: 'two hosts', path: shipments, headers: [...host, 'Host', authority(victim.slug)] },
     { attack: 'host nobody has', path: shipments, headers: ['Host', authority('nobody-here')] },
@@ -70,8 +79,8 @@ async function tryDoor(probe: Probe, victim: LabTenant, port: number): Promise<A
   ])
   const tried: Tried = {
     attack: probe.attack,
-    wall: 'The front door',
-    isControl: probe.isControl === true,
+    wall: probe.weakDoor ?? 'The front door',
+    isControl: probe.weakDoor !== undefined,
     sent: describe(probe),
   }
   const code = codeOf(answer.body)

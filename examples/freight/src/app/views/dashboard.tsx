@@ -2,7 +2,7 @@ import type { FC } from 'hono/jsx'
 import type { Company } from '../../domain/company.ts'
 import type { BranchFigures, Dashboard } from '../../domain/dashboard.ts'
 import type { ShipmentSummary } from '../../domain/shipment-list.ts'
-import { count, money } from '../format.ts'
+import { count, money, roundMoney } from '../format.ts'
 import { Figure } from './parts.tsx'
 import { ShipmentTable } from './shipments.tsx'
 
@@ -15,6 +15,8 @@ interface DashboardProps {
 export const DashboardPage: FC<DashboardProps> = ({ company, figures, newest }) => {
   const sum = (pick: (branch: BranchFigures) => number) =>
     figures.branches.reduce((total, each) => total + pick(each), 0)
+  const revenue = sum((branch) => branch.revenue)
+  const overdue = sum((branch) => branch.overdue)
   return (
     <>
       <div class="head">
@@ -27,24 +29,10 @@ export const DashboardPage: FC<DashboardProps> = ({ company, figures, newest }) 
         <Figure value={count(sum(({ open }) => open))}>open shipments</Figure>
         <Figure value={count(sum(({ customs }) => customs))}>of them in customs</Figure>
         <Figure value={count(sum(({ delivered }) => delivered))}>booked and delivered in 30 days</Figure>
-        <Figure
-          value={money(
-            sum(({ revenue }) => revenue),
-            company.currency,
-            0,
-          )}
-        >
+        <Figure value={roundMoney(revenue, company.currency)}>
           invoiced in 30 days, incl. {company.vatRate} % VAT
         </Figure>
-        <Figure
-          value={money(
-            sum(({ overdue }) => overdue),
-            company.currency,
-            0,
-          )}
-        >
-          overdue
-        </Figure>
+        <Figure value={roundMoney(overdue, company.currency)}>overdue</Figure>
       </div>
       <div class="grid two">
         <Branches branches={figures.branches} currency={company.currency} />

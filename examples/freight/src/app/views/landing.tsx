@@ -47,7 +47,7 @@ export const LandingPage: FC<LandingProps> = ({ port, tenants, report, refusal }
                   the WHERE, reuses connections and knocks on wrong doors, with weak walls beside it for comparison.
                 </li>
               )}
-              <li>Ask for a report over all companies, below: it wants a reason, and writes it down first.</li>
+              <li>Ask for the operator's report: it wants a reason, and writes it down before it reads a row.</li>
             </ol>
           </div>
           <Report {...(report ? { report } : {})} {...(refusal ? { refusal } : {})} />

@@ -68,7 +68,7 @@ export const ShipmentTable: FC<{ shipments: readonly ShipmentSummary[] }> = ({ s
             <td>
               {shipment.origin} → {shipment.destination} <span class="soft small">{shipment.mode}</span>
             </td>
-            <td>{shipment.branch}</td>
+            <td class="nowrap">{shipment.branch}</td>
             <td class="right nowrap">{count(shipment.weightKg)} kg</td>
             <td class="right nowrap">{day(shipment.eta)}</td>
           </tr>
