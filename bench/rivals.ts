@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { PrismaPg } from '@prisma/adapter-pg'
@@ -175,7 +176,9 @@ export async function openPrismaRls(database: BenchDatabase, url: string): Promi
 async function generatePrismaClient(): Promise<new (options: object) => PrismaLike> {
   const root = fileURLToPath(new URL('../', import.meta.url))
   const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true', PRISMA_HIDE_UPDATE_MESSAGE: '1' }
-  const cli = fileURLToPath(import.meta.resolve('prisma/package.json')).replace('package.json', 'build/index.js')
+  const cli = createRequire(import.meta.url)
+    .resolve('prisma/package.json')
+    .replace('package.json', 'build/index.js')
   await promisify(execFile)(process.execPath, [cli, 'generate', '--schema', 'bench/prisma/schema.prisma'], {
     env,
     cwd: root,

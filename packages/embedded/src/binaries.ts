@@ -12,9 +12,9 @@ import {
   statSync,
   symlinkSync,
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { EmbeddedError } from './errors.ts'
 import { findOsUser } from './os-user.ts'
 import { binariesPackage, DEFAULT_MAJOR, type Major } from './platform.ts'
@@ -28,25 +28,18 @@ export function findBinaries(major: Major): string {
 
 function locatePackage(major: Major): string {
   const name = binariesPackage(process.platform, process.arch, major)
-  try {
-    // The package's main lies in dist/; its root is where package.json is, which its exports do not offer.
-    let folder = dirname(fileURLToPath(import.meta.resolve(name)))
-    while (!existsSync(join(folder, 'native'))) {
-      if (folder === dirname(folder)) throw new Error('no folder "native"')
-      folder = dirname(folder)
-    }
-    return folder
-  } catch (error) {
-    const install =
-      major === DEFAULT_MAJOR
-        ? `npm install ${name}`
-        : `install it under that alias of ${binariesPackage(process.platform, process.arch)}`
-    throw new EmbeddedError(
-      'ERR_PLATFORM_UNSUPPORTED',
-      `Cannot start PostgreSQL ${major}: its package "${name}" is not installed; ${install}, or set DATABASE_URL to a server of your own`,
-      { cause: error },
-    )
-  }
+  // Looked for as a folder: the package's exports offer neither its root nor its binaries.
+  const folders = createRequire(import.meta.url).resolve.paths(name) ?? []
+  const folder = folders.map((each) => join(each, name)).find((each) => existsSync(join(each, 'native')))
+  if (folder !== undefined) return folder
+  const install =
+    major === DEFAULT_MAJOR
+      ? `npm install ${name}`
+      : `install it under that alias of ${binariesPackage(process.platform, process.arch)}`
+  throw new EmbeddedError(
+    'ERR_PLATFORM_UNSUPPORTED',
+    `Cannot start PostgreSQL ${major}: its package "${name}" is not installed; ${install}, or set DATABASE_URL to a server of your own`,
+  )
 }
 
 interface Link {

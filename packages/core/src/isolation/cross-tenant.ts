@@ -1,6 +1,6 @@
 import type { QueryResultRow } from 'pg'
 import { findTenantContext, runWithTenantContext, type TenantContext } from '../context/tenant-context.ts'
-import { AccessError, type AnyRowhouseError } from '../errors.ts'
+import { AccessError } from '../errors.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
 import { RAISED } from '../postgres/sqlstate.ts'
 import { PLATFORM } from '../tenant/platform.ts'
@@ -24,7 +24,7 @@ export interface CrossTenantOptions {
 /** What happened for one tenant; a failure of one does not end the others. */
 export type TenantOutcome<T> =
   | { readonly tenant: Tenant; readonly ok: true; readonly value: T }
-  | { readonly tenant: Tenant; readonly ok: false; readonly error: AnyRowhouseError }
+  | { readonly tenant: Tenant; readonly ok: false; readonly error: Error }
 
 /** Work over several tenants, one tenant at a time: every statement carries exactly one tenant's seal. */
 export interface AcrossTenants {

@@ -6,6 +6,7 @@ import type { ClientInternals } from '../postgres/pg-internals.ts'
 import type { Sealer } from '../seal/seal.ts'
 import type { TenantDirectory } from '../tenant/directory.ts'
 import { PLATFORM } from '../tenant/platform.ts'
+import type { Tenant } from '../tenant/tenant.ts'
 import { cancelRunning } from './cancel.ts'
 import { ContextStatements } from './context-statement.ts'
 import { Lanes } from './lanes.ts'
@@ -78,9 +79,11 @@ export class Executor {
 
   /** Runs one statement as `context`. A seal of an old epoch or key is made anew and the statement sent once more: it never ran. */
   run(context: TenantContext, statement: Statement, options: RunOptions = {}): Promise<QueryResult> {
+    const sealedAs = this.#sealer.currentTenant(context.tenant)
     return this.#attempt(context, statement, options).catch(async (error) => {
       if (!isContextRefused(error) || context.tenant === PLATFORM) throw error
-      await this.#refreshTenant(context, error)
+      // Another statement of this tenant may have found out first; its finding serves this one too.
+      if (this.#sealer.currentTenant(context.tenant) === sealedAs) await this.#refreshTenant(context, sealedAs, error)
       return this.#attempt(context, statement, options)
     })
   }
@@ -159,8 +162,7 @@ export class Executor {
     })
   }
 
-  async #refreshTenant(context: TenantContext, refused: unknown): Promise<void> {
-    const known = this.#sealer.currentTenant(context.tenant)
+  async #refreshTenant(context: TenantContext, known: Tenant, refused: unknown): Promise<void> {
     this.#directory?.invalidate(known.id)
     const fresh = (await this.#directory?.find({ by: 'id', value: known.id }))?.tenant
     if (fresh === undefined) {

@@ -110,6 +110,13 @@ const NOT_INSTALLED: ReadonlySet<unknown> = new Set([
 
 function explainBootFailure(error: Error): Error {
   const { code } = error as { code?: string }
+  if (code === SQLSTATE.insufficientPrivilege) {
+    return new ConfigError(
+      'ERR_CONFIG_INVALID',
+      'Cannot serve tenants with this login: it is not "rowhouse_app" and not a member of it; grant rowhouse_app to it',
+      { cause: error },
+    )
+  }
   if (!NOT_INSTALLED.has(code)) return error
   return new ConfigError(
     'ERR_NOT_INSTALLED',

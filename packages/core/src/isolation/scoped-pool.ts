@@ -3,6 +3,7 @@ import { requireTenantContext, type TenantContext } from '../context/tenant-cont
 import { UnavailableError } from '../errors.ts'
 import type { QueryConfig } from '../postgres/pg-internals.ts'
 import { FairGate, type GateLimits } from './fair-gate.ts'
+import { assertMayListen } from './merging-clients.ts'
 import { callbackRefused, ScopedClient, type ScopedClientConfig, toStatement } from './scoped-client.ts'
 import type { Statement } from './scoped-query.ts'
 
@@ -32,6 +33,13 @@ export class ScopedPool extends pg.Pool {
     this.#gate = new FairGate({ ...config.gate, slots: config.max })
     // An idle connection that is lost is replaced at the next checkout; without a listener it would end the process.
     this.on('error', () => {})
+  }
+
+  /** As in pg; refuses Prisma's adapter until `rowhouse/prisma` has made its client safe. */
+  // biome-ignore lint/suspicious/noExplicitAny: pg declares an overload per event
+  override on(event: any, listener: (...args: any[]) => void): this {
+    assertMayListen(this, event, listener)
+    return super.on(event, listener)
   }
 
   /**

@@ -30,13 +30,27 @@ export function isContextRefused(error: unknown): boolean {
   return (error as ServerError | undefined)?.constraint === RAISED.contextRefused
 }
 
+const SQLSTATE_SHAPE = /^[0-9A-Z]{5}$/
+
+/** What `pg` and `pg-pool` say, without a code, of connections that were lost, refused or late. */
+const CONNECTION_MESSAGES =
+  /connection terminated|connection error|client was closed|not queryable|timeout e|no answer within|after calling end on the pool|does not support SSL/i
+
+/** Node's network errors have codes such as ECONNRESET; mistakes of the calling code have none. */
+function isFromDatabase(error: unknown): boolean {
+  const { code, message, syscall } = error as { code?: unknown; message?: unknown; syscall?: unknown }
+  if (typeof code === 'string' && (SQLSTATE_SHAPE.test(code) || syscall !== undefined)) return true
+  return code === 'EPIPE' || code === 'ECONNRESET' || CONNECTION_MESSAGES.test(String(message))
+}
+
 /**
- * Turns what `pg` threw into one of Rowhouse's errors; those of Rowhouse pass unchanged.
+ * Turns what `pg` threw into one of Rowhouse's errors; what did not come from the database passes unchanged.
  *
  * The message names constraints and tables, never values; the original is the `cause`.
  */
-export function toRowhouseError(error: unknown, tenantId?: string): AnyRowhouseError {
+export function toRowhouseError(error: unknown, tenantId?: string): Error {
   if (isRowhouseError(error)) return error
+  if (!isFromDatabase(error)) return error instanceof Error ? error : new Error(String(error), { cause: error })
   const { code: sqlState = '', message } = error as ServerError
   const facts = { cause: error, tenantId }
   if (isWall(error as ServerError)) return toIsolationError(error as ServerError, facts)
@@ -68,7 +82,7 @@ export function toRowhouseError(error: unknown, tenantId?: string): AnyRowhouseE
         facts,
       )
   }
-  if (sqlState === '' || isUnavailableState(sqlState) || !/^[0-9A-Z]{5}$/.test(sqlState)) {
+  if (!SQLSTATE_SHAPE.test(sqlState) || isUnavailableState(sqlState)) {
     return new UnavailableError('ERR_DATABASE_UNAVAILABLE', `Cannot reach the database: ${message}`, facts)
   }
   return new StatementError('ERR_STATEMENT_FAILED', `Cannot run the statement: ${message} (SQLSTATE ${sqlState})`, {

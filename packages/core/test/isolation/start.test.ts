@@ -21,7 +21,7 @@ async function login(name: string, grants: string): Promise<string> {
 describe('createRowhouse() refuses to start', () => {
   it.each([
     ['as a superuser', 'start_super', 'superuser'],
-    ['with BYPASSRLS', 'start_bypass', 'bypassrls'],
+    ['with BYPASSRLS', 'start_bypass', 'bypassrls in role rowhouse_app'],
     ['as a member of rowhouse_owner', 'start_owner', 'in role rowhouse_owner'],
     ['as a member of a member of rowhouse_owner', 'start_migrator', 'in role rowhouse_migrator'],
   ])('%s', async (_name, role, grants) => {
@@ -31,6 +31,15 @@ describe('createRowhouse() refuses to start', () => {
       message: expect.stringContaining(`role "${role}"`),
     })
     await n.admin.query(`drop role ${role}`)
+  })
+
+  it('as a stranger, saying what to grant', async () => {
+    const url = await login('start_stranger', '')
+    await expect(createRowhouse({ url, rootKey: n.database.rootKey })).rejects.toMatchObject({
+      code: 'ERR_CONFIG_INVALID',
+      message: expect.stringContaining('grant rowhouse_app to it'),
+    })
+    await n.admin.query('drop role start_stranger')
   })
 
   it('serves a login that is a member of rowhouse_app and of nothing else', async () => {

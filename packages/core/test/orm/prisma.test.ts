@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { PrismaPg } from '@prisma/adapter-pg'
-import { afterAll, beforeAll } from 'vitest'
+import pg from 'pg'
+import { tenantSafePrisma } from 'rowhouse/prisma'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createNeighbours, type Neighbours } from '../support/tenants.ts'
 import { type OrmUnderTest, ormConformance } from './conformance.ts'
 
@@ -25,7 +28,9 @@ interface Client {
 /** Prisma writes the client with its CLI; the schema engine it would download is not needed for that. */
 async function generateClient(): Promise<new (options: object) => Client> {
   const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true', PRISMA_HIDE_UPDATE_MESSAGE: '1' }
-  const cli = fileURLToPath(import.meta.resolve('prisma/package.json')).replace('package.json', 'build/index.js')
+  const cli = createRequire(import.meta.url)
+    .resolve('prisma/package.json')
+    .replace('package.json', 'build/index.js')
   const schema = fileURLToPath(new URL('./prisma/schema.prisma', import.meta.url))
   await promisify(execFile)(process.execPath, [cli, 'generate', '--schema', schema], { env, cwd: ROOT })
   return (await import(/* @vite-ignore */ `${ROOT}.rowhouse/prisma-test/client.ts`)).PrismaClient
@@ -33,10 +38,11 @@ async function generateClient(): Promise<new (options: object) => Client> {
 
 let n: Neighbours
 let prisma: Client
+let PrismaClient: Awaited<ReturnType<typeof generateClient>>
 beforeAll(async () => {
-  const PrismaClient = await generateClient()
+  PrismaClient = await generateClient()
   n = await createNeighbours()
-  prisma = new PrismaClient({ adapter: new PrismaPg(n.rowhouse.pool) })
+  prisma = tenantSafePrisma(n.rowhouse, new PrismaClient({ adapter: new PrismaPg(n.rowhouse.pool) }))
 }, 60_000)
 afterAll(async () => {
   await prisma.$disconnect().catch(() => {})
@@ -83,3 +89,35 @@ ormConformance(
   () => n,
   () => orm,
 )
+
+describe('a Prisma client that was not wrapped', () => {
+  it('is refused by rowhouse.pool with the remedy', async () => {
+    const rowhouse = await n.open()
+    const bare = new PrismaClient({ adapter: new PrismaPg(rowhouse.pool) })
+    const attempt = rowhouse.withTenant('acme', () => bare.item.findUnique({ where: { id: 1 } }))
+    await expect(attempt).rejects.toSatisfy((error) => /tenantSafePrisma/.test(`${error} ${(error as Error).cause}`))
+  })
+
+  it('answers tenants with other tenants’ rows when they ask in one tick (positive control)', async () => {
+    const rowhouse = await n.open()
+    // The same merge on the stock adapter: our pool under a listener name that the guard does not know.
+    const pool = new Proxy(rowhouse.pool, {
+      get: (target, key) => {
+        const value = Reflect.get(target, key)
+        if (key === 'on') return () => target
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    expect(pool).toBeInstanceOf(pg.Pool)
+    const bare = new PrismaClient({ adapter: new PrismaPg(pool) })
+    const slugs = Array.from({ length: 100 }, (_, i) => (i % 2 ? 'acme' : 'globex'))
+    await rowhouse.withTenant('acme', (db) => db.query('select 1'))
+    const labels = await Promise.all(
+      slugs.map((slug) =>
+        rowhouse.withTenant(slug, async () => (await bare.item.findUnique({ where: { id: 1 } }))?.label),
+      ),
+    )
+    const wrong = labels.filter((label, i) => label !== `${slugs[i]}1`)
+    expect(wrong.length).toBeGreaterThan(0)
+  })
+})
