@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Context } from 'hono'
+import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { isRowhouseError } from 'rowhouse'
 import { InputError, type InputFault } from '../domain/input-error.ts'
@@ -30,6 +31,9 @@ export function notFound(c: Context): Response {
 /** Turns what a route threw into an answer; whatever is not known says nothing about itself. */
 export function presentError(c: Context, error: Error): Response {
   if (error instanceof InputError) return problem(c, 400, error.code, error.message, error.faults)
+  if (error instanceof HTTPException) {
+    return problem(c, error.status, 'ERR_REQUEST_REFUSED', 'This request may not be sent from another site')
+  }
   if (isRowhouseError(error)) {
     if (error.code === 'ERR_ISOLATION_FOREIGN_ROW') {
       return problem(c, 403, 'ERR_ACCESS_DENIED', 'This belongs to a branch you do not work for')

@@ -1,4 +1,4 @@
-import type { Rowhouse } from 'rowhouse'
+import { isRowhouseError, type Rowhouse } from 'rowhouse'
 
 export interface PlatformReport {
   /** Under this id the work is in the log of crossings. */
@@ -43,7 +43,9 @@ export async function reportAcrossTenants(
         outcome.ok ? outcome.value.map((row) => ({ slug: outcome.tenant.slug, ...row })) : [],
       ),
       failed: outcomes.flatMap((outcome) =>
-        outcome.ok ? [] : [{ slug: outcome.tenant.slug, code: outcome.error.code }],
+        outcome.ok
+          ? []
+          : [{ slug: outcome.tenant.slug, code: isRowhouseError(outcome.error) ? outcome.error.code : 'ERR_INTERNAL' }],
       ),
     }
   })

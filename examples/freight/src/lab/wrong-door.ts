@@ -1,5 +1,6 @@
 /** Requests that come to the wrong door: another tenant's id, key, host or header. */
 
+import { createApiKey } from 'rowhouse'
 import type { Attempt, Tried } from './attempt.ts'
 import type { LabTenant } from './lab-tenant.ts'
 import { type LoopbackAnswer, loopbackRequest } from './loopback-request.ts'
@@ -20,12 +21,6 @@ export const NAIVE_DOOR = '/lab/naive-door'
 
 const UNKNOWN_ID = '00000000-0000-7000-8000-000000000001'
 
-/** Has the form of a key and opens nothing. */
-function brokenKey(key: string): string {
-  const turned = key.at(-1) === 'a' ? 'b' : 'a'
-  return `${key.slice(0, -1)}${turned}`
-}
-
 function probesFor(own: LabTenant, victim: LabTenant, authority: (slug: string) => string): Probe[] {
   const host = ['Host', authority(own.slug)]
   const ownKey = ['X-Api-Key', own.apiKey]
@@ -42,7 +37,7 @@ function probesFor(own: LabTenant, victim: LabTenant, authority: (slug: string) 
       attack: 'key of another tenant',
       path: shipments,
       headers: [...host, 'X-Api-Key', victim.apiKey],
-      twin: { path: shipments, headers: [...host, 'X-Api-Key', brokenKey(victim.apiKey)] },
+      twin: { path: shipments, headers: [...host, 'X-Api-Key', createApiKey().key] },
     },
     { attack: 'header names another tenant', path: shipments, headers: [...host, ...ownKey, 'X-Tenant', victim.slug] },
     {

@@ -1,4 +1,4 @@
-import type { Rowhouse, ScopedDb, Transaction } from 'rowhouse'
+import type { Rowhouse, ScopedDb, Statements, Transaction } from 'rowhouse'
 import { insertCompanyBase, makeCompanyBase } from './company-base.ts'
 import type { TenantProfile } from './profiles.ts'
 import { Random } from './random.ts'
@@ -40,36 +40,41 @@ export async function seedTenant(rowhouse: Rowhouse, request: TenantSeedRequest)
     request.onFound(state.done)
     while (state.done < state.total) {
       request.signal?.throwIfAborted()
-      const { next, rows } = await writeChunk(db, request, state)
-      await request.onChunk({ shipments: next.done - state.done, rows })
+      const { next, ...written } = await writeChunk(db, request, state)
+      await request.onChunk(written)
       state = next
     }
   })
 }
 
-async function findSeedState(db: ScopedDb): Promise<SeedState | undefined> {
-  const row = await db.maybeOne<{ value: SeedState }>(`select value from setting where key = 'seed'`)
+async function findSeedState(db: Statements, lock = ''): Promise<SeedState | undefined> {
+  const row = await db.maybeOne<{ value: SeedState }>(`select value from setting where key = 'seed' ${lock}`)
   return row?.value
 }
 
+/** Begins, unless another process has begun in this moment: then its beginning counts. */
 async function beginSeed(db: ScopedDb, { profile, seed, asOf, shipments }: TenantSeedRequest): Promise<SeedState> {
   const state: SeedState = { seed, asOf: asOf.toISOString(), done: 0, total: shipments }
-  await db.transaction(async (tx) => {
+  return db.transaction(async (tx) => {
+    const claim = `insert into setting (key, value) values ('seed', $1) on conflict do nothing`
+    const { rowCount } = await tx.query(claim, [JSON.stringify(state)])
+    if (rowCount === 0) return (await findSeedState(tx)) ?? state
     await insertCompanyBase(tx, profile, baseOf(profile, state), state.asOf)
-    await tx.query(`insert into setting (key, value) values ('seed', $1)`, [JSON.stringify(state)])
+    return state
   })
-  return state
 }
 
 function baseOf(profile: TenantProfile, { seed, asOf, total }: SeedState) {
   return makeCompanyBase(profile, total, Date.parse(asOf), new Random(`${seed} ${profile.slug} base`))
 }
 
+/** Writes the chunk after `state`, or nothing when another process has written it. Returns the state afterwards. */
 async function writeChunk(db: ScopedDb, { profile }: TenantSeedRequest, state: SeedState) {
-  const to = Math.min(state.done + CHUNK, state.total)
-  const next: SeedState = { ...state, done: to }
-  const rows = await db.transaction({ timeoutMs: CHUNK_TIMEOUT_MS }, async (tx: Transaction) => {
-    const written = await insertShipmentChunk(tx, {
+  return db.transaction({ timeoutMs: CHUNK_TIMEOUT_MS }, async (tx: Transaction) => {
+    const current = await findSeedState(tx, 'for update')
+    if (current !== undefined && current.done !== state.done) return { next: current, shipments: 0, rows: 0 }
+    const to = Math.min(state.done + CHUNK, state.total)
+    const rows = await insertShipmentChunk(tx, {
       profile,
       base: baseOf(profile, state),
       asOfMs: Date.parse(state.asOf),
@@ -79,10 +84,10 @@ async function writeChunk(db: ScopedDb, { profile }: TenantSeedRequest, state: S
       random: new Random(`${state.seed} ${profile.slug} ${state.done}`),
       counters: await Counters.load(tx),
     })
+    const next: SeedState = { ...state, done: to }
     await tx.query(`update setting set value = $1 where key = 'seed'`, [JSON.stringify(next)])
-    return written
+    return { next, shipments: to - state.done, rows }
   })
-  return { next, rows }
 }
 
 /** A chunk takes about half a second; a machine a hundred times slower should still get through. */

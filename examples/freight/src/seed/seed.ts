@@ -83,7 +83,9 @@ export async function seedFreight(rowhouse: Rowhouse, options: SeedOptions): Pro
       })
     }
   }
-  await Promise.all(Array.from({ length: WRITERS }, writer))
+  // All writers have ended when this does: one that went on in the background would write into the next attempt.
+  const ends = await Promise.allSettled(Array.from({ length: WRITERS }, writer))
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
   report()
   return {
     shipments: written,

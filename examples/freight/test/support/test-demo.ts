@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type FreightDemo, type ProgressEvent, startFreightDemo } from 'rowhouse-example-freight'
 import { createEmptyDatabase, type TestDatabase } from '../../../../packages/core/test/support/database.ts'
+import { inTurn } from './in-turn.ts'
 
 /** The demonstration on a database of its own, with three tenants and 300 shipments. */
 export interface TestDemo {
@@ -36,14 +37,15 @@ export async function startTestDemo(): Promise<TestDemo> {
 
 async function start(database: TestDatabase, dataDir: string): Promise<TestDemo> {
   const events: ProgressEvent[] = []
-  const demo: FreightDemo = await startFreightDemo({
+  const options = {
     port: 0,
     dataDir,
     tenants: TENANTS.length,
     shipments: SHIPMENTS,
     databaseUrl: database.adminUrl,
-    onProgress: (event) => events.push(event),
-  })
+    onProgress: (event: ProgressEvent) => events.push(event),
+  }
+  const demo: FreightDemo = await inTurn(database.adminUrl, () => startFreightDemo(options))
   return {
     database,
     dataDir,
