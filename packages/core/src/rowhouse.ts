@@ -6,6 +6,7 @@ import {
   requireTenantContext,
   runWithoutTenantContext,
   runWithTenantContext,
+  settleInside,
   type TenantContext,
 } from './context/tenant-context.ts'
 import { ConfigError, isRowhouseError, TenantContextError, TenantError } from './errors.ts'
@@ -164,7 +165,7 @@ async function withTenant<T>(
     if (requireTenantContext() !== context) throw outsideOfBlock()
     return context
   })
-  return runWithTenantContext(context, () => fn(db))
+  return runWithTenantContext(context, () => settleInside(() => fn(db)))
 }
 
 function outsideOfBlock(): TenantContextError {

@@ -69,3 +69,15 @@ export function isInTransaction(): boolean {
 export function runWithoutTenantContext<T>(fn: () => T): T {
   return store.run({ context: undefined, inTransaction: false }, fn)
 }
+
+/**
+ * Calls `fn` and subscribes to its result at once, in the context that runs now.
+ *
+ * Prisma and Knex return promises that begin to work when somebody calls `then`. Returned from a block and awaited
+ * outside of it, they would begin without a tenant.
+ */
+export function settleInside<T>(fn: () => PromiseLike<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    Promise.resolve(fn().then(resolve, reject)).catch(reject)
+  })
+}

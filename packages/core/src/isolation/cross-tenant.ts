@@ -1,5 +1,5 @@
 import type { QueryResultRow } from 'pg'
-import { findTenantContext, runWithTenantContext, type TenantContext } from '../context/tenant-context.ts'
+import { findTenantContext, runWithTenantContext, settleInside, type TenantContext } from '../context/tenant-context.ts'
 import { AccessError } from '../errors.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
 import { RAISED } from '../postgres/sqlstate.ts'
@@ -154,7 +154,7 @@ function createAcross(
       for (const [index, tenant] of pending) {
         const context: TenantContext = { tenant, actor, units: undefined, readOnly: !write, timeoutMs: undefined }
         const db = createScopedDb(executor, () => context)
-        outcomes[index] = await runWithTenantContext(context, () => fn(db, tenant)).then(
+        outcomes[index] = await runWithTenantContext(context, () => settleInside(() => fn(db, tenant))).then(
           (value) => ({ tenant, ok: true, value }) as never,
           (error) => ({ tenant, ok: false, error: toRowhouseError(error, tenant.id) }),
         )

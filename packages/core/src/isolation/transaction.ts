@@ -1,5 +1,5 @@
 import type { PoolClient, QueryResult } from 'pg'
-import { runInTransaction, type TenantContext } from '../context/tenant-context.ts'
+import { runInTransaction, settleInside, type TenantContext } from '../context/tenant-context.ts'
 import { StatementError, UnavailableError } from '../errors.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
 import { cancelRunning } from './cancel.ts'
@@ -37,7 +37,9 @@ export async function runTransaction<T>(
 ): Promise<T> {
   options.signal?.throwIfAborted()
   const scoped = withTimeout(options.readOnly ? { ...context, readOnly: true } : context, options.timeoutMs)
-  return withBlock(executor, scoped, options, (block) => runInTransaction(context, () => fn(block.transaction())))
+  return withBlock(executor, scoped, options, (block) =>
+    runInTransaction(context, () => settleInside(() => fn(block.transaction()))),
+  )
 }
 
 /** Opens a block, hands it to `fn`, ends it, and gives the connection back or away: whatever happens in between. */

@@ -63,6 +63,7 @@ export function fromApiKey({ header = 'x-api-key' }: ApiKeyOptions = {}): Tenant
   const name = header.toLowerCase()
   return {
     name: 'api-key',
+    credential: true,
     find: (request) => {
       const key = request.header(name) ?? bearer(request)
       if (key === undefined) return undefined

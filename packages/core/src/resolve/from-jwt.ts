@@ -40,6 +40,7 @@ export function fromJwt(options: JwtOptions): TenantSource {
   const getKey = typeof key === 'function' ? key : async () => key
   return {
     name: 'jwt',
+    credential: true,
     find: async (request) => {
       const token = bearerToken(request)
       if (token === undefined) return undefined

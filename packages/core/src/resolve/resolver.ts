@@ -27,8 +27,13 @@ export interface Resolver {
 }
 
 interface Spoken {
-  readonly source: string
+  readonly source: TenantSource
   readonly key: TenantKey
+}
+
+interface Found {
+  readonly source: TenantSource
+  readonly entry: DirectoryEntry
 }
 
 /** Makes a resolver: all sources that speak of a request have to lead to the same tenant. */
@@ -45,44 +50,52 @@ export function createResolver({
       const spoken: Spoken[] = []
       for (const source of sources) {
         const key = await source.find(request)
-        if (key !== undefined) spoken.push({ source: source.name, key })
+        if (key !== undefined) spoken.push({ source, key })
       }
       if (spoken.length === 0) {
         throw new ResolveError('ERR_TENANT_UNRESOLVED', 'Cannot tell the tenant of this request: no source names one')
       }
-      const entries = await Promise.all(
-        spoken.map(async ({ source, key }) => ({ source, entry: await find(directory, key) })),
-      )
-      return agree(entries)
+      return agree(await Promise.all(spoken.map((each) => find(directory, each))))
     },
   }
 }
 
-async function find(directory: TenantDirectory, key: TenantKey): Promise<DirectoryEntry> {
+async function find(directory: TenantDirectory, { source, key }: Spoken): Promise<Found> {
   const entry = await directory.find(key)
-  if (entry !== undefined) return entry
-  if (key.by === 'api-key') {
-    throw new ResolveError('ERR_CREDENTIAL_INVALID', 'Cannot accept this API key: it is unknown, revoked or expired')
+  if (entry !== undefined) return { source, entry }
+  if (source.credential === true) {
+    throw new ResolveError(
+      'ERR_CREDENTIAL_INVALID',
+      `Cannot accept this ${source.name}: it is unknown, revoked or expired`,
+    )
   }
   throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot serve "${key.value}": no tenant answers to this ${key.by}`)
 }
 
-function agree(entries: readonly { source: string; entry: DirectoryEntry }[]): ResolvedTenant {
-  const [first] = entries
+function agree(found: readonly Found[]): ResolvedTenant {
+  const [first] = found
   if (first === undefined) throw new ResolveError('ERR_TENANT_UNRESOLVED', 'Cannot tell the tenant of this request')
   const { tenant } = first.entry
-  const other = entries.find(({ entry }) => entry.tenant.id !== tenant.id)
-  if (other !== undefined) {
-    throw new ResolveError(
-      'ERR_TENANT_AMBIGUOUS',
-      `Cannot tell the tenant of this request: ${first.source} and ${other.source} name different ones`,
-    )
-  }
+  const other = found.find(({ entry }) => entry.tenant.id !== tenant.id)
+  if (other !== undefined) throw disagreement(found, first.source, other.source)
   if (tenant.state !== 'active') {
     throw new TenantError('ERR_TENANT_SUSPENDED', `Cannot serve tenant "${tenant.slug}": it is ${tenant.state}`, {
       tenantId: tenant.id,
     })
   }
-  const grant = entries.find(({ entry }) => entry.grant !== undefined)?.entry.grant
-  return { tenant, actor: grant?.actor, units: grant?.units, sources: entries.map(({ source }) => source) }
+  const grant = found.find(({ entry }) => entry.grant !== undefined)?.entry.grant
+  return { tenant, actor: grant?.actor, units: grant?.units, sources: found.map(({ source }) => source.name) }
+}
+
+/** A good credential of another tenant must look like a bad one: its `cause` says so to whoever answers the client. */
+function disagreement(found: readonly Found[], one: TenantSource, other: TenantSource): ResolveError {
+  const credential = found.find(({ source }) => source.credential === true)
+  const cause =
+    credential &&
+    new ResolveError('ERR_CREDENTIAL_INVALID', `Cannot accept this ${credential.source.name}: it is of another tenant`)
+  return new ResolveError(
+    'ERR_TENANT_AMBIGUOUS',
+    `Cannot tell the tenant of this request: ${one.name} and ${other.name} name different ones`,
+    cause === undefined ? {} : { cause },
+  )
 }

@@ -111,7 +111,7 @@ describe('a Prisma client that was not wrapped', () => {
     expect(pool).toBeInstanceOf(pg.Pool)
     const bare = new PrismaClient({ adapter: new PrismaPg(pool) })
     const slugs = Array.from({ length: 100 }, (_, i) => (i % 2 ? 'acme' : 'globex'))
-    await rowhouse.withTenant('acme', (db) => db.query('select 1'))
+    for (const slug of ['acme', 'globex']) await rowhouse.withTenant(slug, () => bare.item.findMany({}))
     const labels = await Promise.all(
       slugs.map((slug) =>
         rowhouse.withTenant(slug, async () => (await bare.item.findUnique({ where: { id: 1 } }))?.label),
