@@ -1,5 +1,5 @@
 -- The weakened twins of the attack laboratory: the same rows behind weaker walls, as the control that shows that the
--- attacks are real. Made by the superuser of the demonstration, and never applied by anything but the demonstration.
+-- attacks are real. Owned by the operator's login, and never applied by anything but the demonstration.
 --
 -- `open_shipment`: no policy at all; the application is trusted to add WHERE tenant_id = …
 -- `setting_shipment`: row-level security the usual way, on a plain setting that any statement may change.

@@ -34,13 +34,21 @@ export async function applyFreightSchema(url: string): Promise<void> {
 const TABLE_LIST = TENANT_TABLES.map(({ name }) => name).join(', ')
 
 /** Lets the planner know the new rows. */
-export async function analyzeFreight(url: string): Promise<void> {
-  await withClient(url, (client) => client.query(`analyze ${TABLE_LIST}`))
+export function analyzeFreight(url: string): Promise<void> {
+  return maintain(url, 'analyze')
 }
 
 /** As above, and lets index-only scans skip the table. */
-export async function vacuumFreight(url: string): Promise<void> {
-  await withClient(url, (client) => client.query(`vacuum (analyze) ${TABLE_LIST}`))
+export function vacuumFreight(url: string): Promise<void> {
+  return maintain(url, 'vacuum (analyze)')
+}
+
+/** Only the owner of a table may maintain it. */
+async function maintain(url: string, command: 'analyze' | 'vacuum (analyze)'): Promise<void> {
+  await withClient(url, async (client) => {
+    await client.query('set role rowhouse_owner')
+    await client.query(`${command} ${TABLE_LIST}`)
+  })
 }
 
 /** Runs `fn` with a connection of the operator and closes it afterwards. */

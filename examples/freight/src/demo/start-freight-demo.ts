@@ -108,10 +108,8 @@ async function start(options: FreightDemoOptions, onStop: (close: () => Promise<
 
   const lab = await enrolLabTenants(admin, rowhouse, profiles)
   onStop(lab.release)
-  await applyLabSchema(
-    database.adminUrl,
-    lab.tenants.map(({ id }) => id),
-  )
+  const slugs = lab.tenants.map(({ slug }) => slug)
+  await applyLabSchema(database.adminUrl, rowhouse, slugs)
   const stockPool = new pg.Pool({ connectionString: database.appUrl, max: 4 })
   onStop(() => stockPool.end())
   onProgress({ step: 'serve' })

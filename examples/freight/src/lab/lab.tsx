@@ -13,7 +13,7 @@ import type { LabTenant } from './lab-tenant.ts'
 import { MAX_PAYLOAD, PAYLOADS, unsafeSearchSql } from './search-attack.ts'
 import { StaleConnections } from './stale-connection.ts'
 import { openWall, rowhouseWall, settingWall, type Wall } from './walls.ts'
-import { NAIVE_DOOR, tryWrongDoors } from './wrong-door.ts'
+import { NAIVE_DOOR, NAIVE_HEADER, tryWrongDoors } from './wrong-door.ts'
 
 export interface LabConfig {
   readonly rowhouse: Rowhouse
@@ -69,7 +69,7 @@ export function createLab(config: LabConfig): (show: ShowPage) => Hono<FreightEn
       return attempt === undefined ? notFound(c) : c.json(attempt)
     })
     lab.get(NAIVE_DOOR.slice('/lab'.length), async (c) => {
-      const named = config.tenants.find(({ slug }) => slug === c.req.header('x-tenant'))
+      const named = config.tenants.find(({ slug }) => slug === c.req.header(NAIVE_HEADER))
       if (named === undefined) return notFound(c)
       const { rows } = await stockPool.query('select * from lab.open_shipment where tenant_id = $1 limit 5', [named.id])
       return c.json(rows)

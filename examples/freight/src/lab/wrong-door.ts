@@ -19,6 +19,9 @@ interface Probe {
 /** Route of the laboratory that takes the tenant from a header, as the control. */
 export const NAIVE_DOOR = '/lab/naive-door'
 
+/** A header Rowhouse knows nothing of: the one it knows is refused before the laboratory sees the request. */
+export const NAIVE_HEADER = 'X-Company'
+
 const UNKNOWN_ID = '00000000-0000-7000-8000-000000000001'
 
 function probesFor(own: LabTenant, victim: LabTenant, authority: (slug: string) => string): Probe[] {
@@ -43,7 +46,7 @@ function probesFor(own: LabTenant, victim: LabTenant, authority: (slug: string) 
     {
       attack: 'header names another tenant',
       path: NAIVE_DOOR,
-      headers: [...host, ...ownKey, 'X-Tenant', victim.slug],
+      headers: [...host, ...ownKey, NAIVE_HEADER, victim.slug],
       weakDoor: 'Control: a door that believes the header',
     },
     {
