@@ -1,0 +1,58 @@
+import type { CommandContext, StricliProcess } from '@stricli/core'
+import { isRowhouseError } from 'rowhouse'
+import { exitCodeOf } from './exit-code.ts'
+import type { Environment } from './settings.ts'
+
+/** Where a command reads and writes. Nothing else of the process is touched. */
+export interface Io {
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined }
+  readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean | undefined }
+  readonly env: Environment
+  /** Aborted when the user asks the command to end. */
+  readonly signal?: AbortSignal
+}
+
+export interface Context extends CommandContext {
+  readonly process: StricliProcess
+  readonly io: Io
+  /** How the command ended; set by `command`. */
+  exitCode: number
+}
+
+export interface JsonFlag {
+  readonly json: boolean
+}
+
+/** The flag every command has. */
+export const jsonFlag = {
+  kind: 'boolean',
+  default: false,
+  withNegated: false,
+  brief: 'Print one JSON object (progress: one JSON line per event)',
+} as const
+
+/** Makes a command of a function: prints its errors with code and remedy, and turns them into exit codes. */
+export function command<Flags extends JsonFlag, Args extends readonly string[]>(
+  work: (io: Io, flags: Flags, ...args: Args) => Promise<void>,
+) {
+  return async function run(this: Context, flags: Flags, ...args: Args): Promise<void> {
+    try {
+      await work(this.io, flags, ...args)
+    } catch (error) {
+      this.exitCode = exitCodeOf(error)
+      printError(this.io, error, flags.json)
+    }
+  }
+}
+
+function printError(io: Io, error: unknown, json: boolean): void {
+  const { message } = error as Error
+  const code = (error as { code?: unknown }).code
+  if (json) {
+    const faults =
+      isRowhouseError(error) && 'faults' in error && error.faults.length > 0 ? { faults: error.faults } : {}
+    io.stderr.write(`${JSON.stringify({ error: { code: code ?? null, message, ...faults } })}\n`)
+    return
+  }
+  io.stderr.write(`${typeof code === 'string' ? `${code}: ` : ''}${message}\n`)
+}

@@ -1,0 +1,100 @@
+import { buildCommand } from '@stricli/core'
+import { type Context, command, type Io, type JsonFlag, jsonFlag } from '../command.ts'
+import { printJson } from '../print.ts'
+import { readSetting } from '../settings.ts'
+
+interface Flags extends JsonFlag {
+  readonly port: number
+  readonly tenants: number
+  readonly shipments: number
+  readonly dataDir?: string
+}
+
+/** What the freight example reports while it starts. */
+interface ProgressEvent {
+  readonly step: string
+  readonly done?: number
+  readonly total?: number
+  readonly ratePerSecond?: number
+  readonly note?: string
+}
+
+export const demoCommand = buildCommand<Flags, [], Context>({
+  func: command<Flags, []>(async (io, { json, port, tenants, shipments, dataDir }) => {
+    // The example is not part of the published command: it is found in a checkout of the repository only.
+    const { startFreightDemo } = await import('rowhouse-example-freight')
+    const databaseUrl = readSetting(io.env, 'DATABASE_URL')
+    const demo = await startFreightDemo({
+      port,
+      tenants,
+      shipments,
+      ...(dataDir === undefined ? {} : { dataDir }),
+      ...(databaseUrl === undefined ? {} : { databaseUrl }),
+      ...(io.signal === undefined ? {} : { signal: io.signal }),
+      onProgress: progressPrinter(io, json),
+    })
+    if (json) printJson(io, { step: 'serving', urls: demo.urls })
+    else printWelcome(io, demo.urls)
+    await untilAsked(io.signal)
+    await demo.stop()
+  }),
+  parameters: {
+    flags: {
+      json: jsonFlag,
+      port: { kind: 'parsed', parse: Number, default: '4000', brief: 'TCP port on 127.0.0.1' },
+      tenants: { kind: 'parsed', parse: Number, default: '50', brief: 'Companies to make' },
+      shipments: { kind: 'parsed', parse: Number, default: '500000', brief: 'Shipments of all companies together' },
+      dataDir: { kind: 'parsed', parse: String, optional: true, brief: 'Folder that keeps the data' },
+    },
+  },
+  docs: {
+    brief: 'Serve the freight example with its attack lab',
+    fullDescription:
+      'Starts PostgreSQL from npm packages (or uses DATABASE_URL), makes the data on the first start, and serves on loopback.',
+  },
+})
+
+function progressPrinter(io: Io, json: boolean): (event: ProgressEvent) => void {
+  if (json) return (event) => printJson(io, event)
+  let lastLine = ''
+  return ({ step, done, total, ratePerSecond, note }) => {
+    const share =
+      done !== undefined && total !== undefined ? ` ${done.toLocaleString('en')} of ${total.toLocaleString('en')}` : ''
+    const rate =
+      ratePerSecond === undefined
+        ? ''
+        : `, ${Math.round(ratePerSecond).toLocaleString('en')} per second${eta(done, total, ratePerSecond)}`
+    const line = `${step}${share}${rate}${note === undefined ? '' : `: ${note}`}`
+    if (line === lastLine) return
+    // A step that counts rewrites its line on a terminal; elsewhere each tenth of the way gets one.
+    if (io.stderr.isTTY && done !== undefined) io.stderr.write(`\r\u001b[K${line}${done === total ? '\n' : ''}`)
+    else if (done === undefined || done === total || isTenth(done, total)) io.stderr.write(`${line}\n`)
+    lastLine = line
+  }
+}
+
+function eta(done: number | undefined, total: number | undefined, ratePerSecond: number): string {
+  if (done === undefined || total === undefined || ratePerSecond <= 0 || done >= total) return ''
+  return `, ${Math.ceil((total - done) / ratePerSecond)} s left`
+}
+
+function isTenth(done: number, total: number | undefined): boolean {
+  return total !== undefined && done % Math.max(1, Math.floor(total / 10)) === 0
+}
+
+function printWelcome(io: Io, urls: readonly string[]): void {
+  io.stderr.write('\nThe demonstration is up. Open:\n\n')
+  for (const url of urls) io.stdout.write(`  ${url}\n`)
+  io.stderr.write(`
+Try to read one company's shipments from the other:
+  by id       open a shipment of acme, then the same address under globex: 404
+  by SQL      the attack lab (/lab) concatenates what you type: own rows, or refused
+  by header   curl -H 'x-tenant: globex' http://acme.localhost:…/api/shipments: refused
+Each attempt is logged with the reason. Ctrl-C ends everything.
+`)
+}
+
+function untilAsked(signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined || signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

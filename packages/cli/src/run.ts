@@ -1,0 +1,48 @@
+import { buildApplication, buildRouteMap, run as runApplication } from '@stricli/core'
+import type { Context, Io } from './command.ts'
+import { demoCommand } from './commands/demo.ts'
+import { installCommand } from './commands/install.ts'
+import { protectCommand } from './commands/protect.ts'
+import { explainCommand, queryCommand } from './commands/query.ts'
+import { tenantRoutes } from './commands/tenant.ts'
+import { USAGE } from './exit-code.ts'
+
+export type { Io } from './command.ts'
+
+const application = buildApplication(
+  buildRouteMap({
+    routes: {
+      demo: demoCommand,
+      install: installCommand,
+      protect: protectCommand,
+      tenant: tenantRoutes,
+      query: queryCommand,
+      explain: explainCommand,
+    },
+    docs: { brief: 'Multi-tenancy for TypeScript and PostgreSQL' },
+  }),
+  {
+    name: 'rowhouse',
+    scanner: { caseStyle: 'allow-kebab-for-camel' },
+    documentation: { caseStyle: 'convert-camel-to-kebab' },
+  },
+)
+
+/**
+ * Runs the command line and returns its exit code. Results go to `io.stdout`, everything said to people to `io.stderr`.
+ *
+ * @example
+ * ```ts
+ * import { run } from 'rowhouse-cli'
+ * process.exitCode = await run(['tenant', 'list', '--json'], { stdout: process.stdout, stderr: process.stderr, env: process.env })
+ * ```
+ */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const process = { stdout: io.stdout, stderr: io.stderr, env: { ...io.env }, exitCode: 0 as number | string | null }
+  const context = { process, io, exitCode: 0 }
+  await runApplication(application, argv, context as unknown as Context)
+  if (context.exitCode !== 0) return context.exitCode
+  // The parser's own codes are negative: what was typed makes no command.
+  const parsed = Number(process.exitCode ?? 0)
+  return parsed === 0 ? 0 : USAGE
+}
