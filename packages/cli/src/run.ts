@@ -38,7 +38,7 @@ const application = buildApplication(
  * ```
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const process = { stdout: io.stdout, stderr: io.stderr, env: { ...io.env }, exitCode: 0 as number | string | null }
+  const process = { stdout: io.stdout, stderr: io.stderr, env: { ...io.env }, exitCode: null as number | string | null }
   const context = { process, io, exitCode: 0 }
   await runApplication(application, argv, context as unknown as Context)
   if (context.exitCode !== 0) return context.exitCode

@@ -57,6 +57,7 @@ export const demoCommand = buildCommand<Flags, [], Context>({
 function progressPrinter(io: Io, json: boolean): (event: ProgressEvent) => void {
   if (json) return (event) => printJson(io, event)
   let lastLine = ''
+  let lastTenth = ''
   return ({ step, done, total, ratePerSecond, note }) => {
     const share =
       done !== undefined && total !== undefined ? ` ${done.toLocaleString('en')} of ${total.toLocaleString('en')}` : ''
@@ -68,8 +69,9 @@ function progressPrinter(io: Io, json: boolean): (event: ProgressEvent) => void 
     if (line === lastLine) return
     // A step that counts rewrites its line on a terminal; elsewhere each tenth of the way gets one.
     if (io.stderr.isTTY && done !== undefined) io.stderr.write(`\r\u001b[K${line}${done === total ? '\n' : ''}`)
-    else if (done === undefined || done === total || isTenth(done, total)) io.stderr.write(`${line}\n`)
+    else if (done === undefined || tenthOf(step, done, total) !== lastTenth) io.stderr.write(`${line}\n`)
     lastLine = line
+    if (done !== undefined) lastTenth = tenthOf(step, done, total)
   }
 }
 
@@ -78,8 +80,8 @@ function eta(done: number | undefined, total: number | undefined, ratePerSecond:
   return `, ${Math.ceil((total - done) / ratePerSecond)} s left`
 }
 
-function isTenth(done: number, total: number | undefined): boolean {
-  return total !== undefined && done % Math.max(1, Math.floor(total / 10)) === 0
+function tenthOf(step: string, done: number, total: number | undefined): string {
+  return `${step} ${total === undefined ? done : Math.floor((done * 10) / total)}`
 }
 
 function printWelcome(io: Io, urls: readonly string[]): void {
