@@ -1,12 +1,12 @@
 -- The weakened twins of the attack laboratory: the same rows behind weaker walls, as the control that shows that the
--- attacks are real. Owned by the operator's login, and never applied by anything but the demonstration.
+-- attacks are real. Owned by the operator's login, reached by a login of their own, and never
+-- applied by anything but the demonstration, which removes them when it stops.
 --
 -- `open_shipment`: no policy at all; the application is trusted to add WHERE tenant_id = …
 -- `setting_shipment`: row-level security the usual way, on a plain setting that any statement may change.
 
 drop schema if exists lab cascade;
 create schema lab;
-grant usage on schema lab to rowhouse_app;
 
 create table lab.open_shipment (
   tenant_id uuid not null,
@@ -21,5 +21,3 @@ create table lab.setting_shipment (like lab.open_shipment including all);
 alter table lab.setting_shipment enable row level security;
 create policy usual on lab.setting_shipment
   using (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
-
-grant select, insert, update on lab.open_shipment, lab.setting_shipment to rowhouse_app;

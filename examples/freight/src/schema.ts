@@ -74,7 +74,8 @@ interface PortRecord {
 
 /** Ports without coordinates, or under a code that is none, are left out: some entries of the list are incomplete. */
 async function insertPorts(client: pg.Client): Promise<void> {
-  const { JSON: ports } = createRequire(import.meta.url)('sea-ports') as { JSON: Record<string, PortRecord> }
+  const require = createRequire(import.meta.url)
+  const { JSON: ports } = require('sea-ports') as { JSON: Record<string, PortRecord> }
   const complete = Object.entries(ports).filter(
     ([code, port]) => /^[A-Z]{2}[A-Z0-9]{3}$/.test(code) && port.coordinates,
   )

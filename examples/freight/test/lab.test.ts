@@ -84,6 +84,15 @@ describe('text spliced into SQL', () => {
     expect(result?.text).toContain(reason)
   })
 
+  test('a control that ends its transaction reaches nothing but the twins', async () => {
+    const escape = `x'; rollback; reset role; select number, null, null, null, tenant_id from public.shipment --`
+    const [setting, open] = (await attack('search', { q: escape })).filter(({ wall }) => wall !== ROWHOUSE)
+    for (const result of [setting, open]) {
+      expect(result).toMatchObject({ verdict: 'refused', codes: ['SQLSTATE 42501'] })
+      expect(result?.text).toContain('permission denied for ')
+    }
+  })
+
   test('an id that stands in the statement proves no leak', async () => {
     const stolen = `x' and false union all select '${'{switch}'}', null, null, null, null --`
     expect(verdicts(await attack('search', { q: stolen }))[ROWHOUSE]).not.toBe('leaked')
@@ -136,4 +145,15 @@ test('every attempt is in the log with tenant, attack, verdict and reason', asyn
     expect(line).toMatchObject({ tenant: 'acme', verdict: expect.any(String), reason: expect.any(String) })
   }
   expect(attacks.filter(({ verdict, isControl }) => verdict === 'leaked' && isControl !== true)).toEqual([])
+})
+
+test('nothing weak stays behind when the demonstration has stopped', async () => {
+  await demo.stop()
+  await withAdminClient(demo.database.adminUrl, async (client) => {
+    const { rows } = await client.query<{ found: boolean }>(
+      `select to_regnamespace('lab') is not null or exists (
+         select from rowhouse.api_key where name = 'attack lab' and revoked_at is null) as found`,
+    )
+    expect(rows).toEqual([{ found: false }])
+  })
 })

@@ -1,8 +1,9 @@
 /** How figures are written on pages. */
 
-export function money(amount: number | string, currency: string, digits = 2): string {
-  const options = { style: 'currency', currency, minimumFractionDigits: digits, maximumFractionDigits: digits } as const
-  return new Intl.NumberFormat('en', options).format(Number(amount))
+/** @param digits  behind the point. @defaultValue what the currency has */
+export function money(amount: number | string, currency: string, digits?: number): string {
+  const fixed = digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits }
+  return new Intl.NumberFormat('en', { style: 'currency', currency, ...fixed }).format(Number(amount))
 }
 
 /** For headlines: `AED 25.3M`. */

@@ -7,8 +7,8 @@ import { createFreightApp } from '../app/app.ts'
 import { createLanding } from '../app/landing.tsx'
 import { tenantSources } from '../app/tenant-sources.ts'
 import { createLab } from '../lab/lab.tsx'
-import { applyLabSchema } from '../lab/lab-schema.ts'
 import type { LabTenant } from '../lab/lab-tenant.ts'
+import { createWeakTwins } from '../lab/weak-twins.ts'
 import type { ProgressEvent, ReportProgress } from '../progress.ts'
 import { analyzeFreight, applyFreightSchema, vacuumFreight } from '../schema.ts'
 import { type TenantProfile, tenantProfiles } from '../seed/profiles.ts'
@@ -109,8 +109,9 @@ async function start(options: FreightDemoOptions, onStop: (close: () => Promise<
   const lab = await enrolLabTenants(admin, rowhouse, profiles)
   onStop(lab.release)
   const slugs = lab.tenants.map(({ slug }) => slug)
-  await applyLabSchema(database.adminUrl, rowhouse, slugs)
-  const stockPool = new pg.Pool({ connectionString: database.appUrl, max: 4 })
+  const twins = await createWeakTwins(database.adminUrl, rowhouse, slugs)
+  onStop(twins.drop)
+  const stockPool = new pg.Pool({ connectionString: twins.url, max: 4 })
   onStop(() => stockPool.end())
   onProgress({ step: 'serve' })
   door.serve(createSites({ rowhouse, stockPool, log, secrets, profiles, lab: lab.tenants, port: door.port }))

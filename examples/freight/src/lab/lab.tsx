@@ -17,7 +17,7 @@ import { NAIVE_DOOR, NAIVE_HEADER, tryWrongDoors } from './wrong-door.ts'
 
 export interface LabConfig {
   readonly rowhouse: Rowhouse
-  /** Stock pool of the application's own login, for the controls. */
+  /** Stock pool of the login that reaches the weak twins, for the controls. */
   readonly stockPool: Pool
   readonly log: Logger
   /** Tenants that take part: each attacks the first other one. At least two. */

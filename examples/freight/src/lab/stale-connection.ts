@@ -9,7 +9,7 @@ import { loopbackRequest } from './loopback-request.ts'
 
 export interface StaleConnectionsConfig {
   readonly rowhouse: Rowhouse
-  /** Stock pool of the same login, for the control. */
+  /** Stock pool of the login that reaches the weak twins, for the control. */
   readonly stockPool: Pool
   readonly port: () => number
   readonly tenants: readonly LabTenant[]

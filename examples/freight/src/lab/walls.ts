@@ -68,7 +68,7 @@ const WRITES: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERG
 /**
  * The usual way: row-level security on a plain setting, set at the start of the transaction on a stock connection.
  *
- * @param pool  a stock pool of the same login
+ * @param pool  stock pool of the login that reaches the weak twins
  */
 export function settingWall(pool: pg.Pool, tenantOf: () => string): Wall {
   return {
