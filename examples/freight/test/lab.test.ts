@@ -85,8 +85,8 @@ describe('text spliced into SQL', () => {
   })
 
   test('a control that ends its transaction reaches nothing but the twins', async () => {
-    const escape = `x'; rollback; reset role; select number, null, null, null, tenant_id from public.shipment --`
-    const [setting, open] = (await attack('search', { q: escape })).filter(({ wall }) => wall !== ROWHOUSE)
+    const breakout = `x'; rollback; reset role; select number, null, null, null, tenant_id from public.shipment --`
+    const [setting, open] = (await attack('search', { q: breakout })).filter(({ wall }) => wall !== ROWHOUSE)
     for (const result of [setting, open]) {
       expect(result).toMatchObject({ verdict: 'refused', codes: ['SQLSTATE 42501'] })
       expect(result?.text).toContain('permission denied for ')

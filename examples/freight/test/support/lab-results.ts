@@ -8,7 +8,8 @@ export interface LabResult {
 
 /** Reads the attempts from a page of the laboratory. */
 export function labResults(html: string): LabResult[] {
-  return html
+  const [results = ''] = html.split('<h2>What the log has of it')
+  return results
     .split('<div class="attempt">')
     .slice(1)
     .map((part) => {
