@@ -9,7 +9,7 @@ import { benchContextSwitches } from './context-switches.ts'
 import { benchCounters } from './counters.ts'
 import { type BenchDatabase, fillTables, openBenchDatabase } from './database.ts'
 import { benchDirectory } from './directory.ts'
-import { printReport } from './report.ts'
+import { printReport, type Report } from './report.ts'
 import { benchScoped, type ScopedScenario } from './scoped.ts'
 import { benchTenantFilter } from './tenant-filter.ts'
 
@@ -27,7 +27,7 @@ const wanted = (part: (typeof PARTS)[number]) => values.only === undefined || va
 const database = await openBenchDatabase()
 try {
   await fillTables(database)
-  const report = { ...machine(database), ...(await runParts(database)) }
+  const report: Report = { ...machine(database), ...(await runParts(database)) }
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : printReport(report))
 } finally {
   await database.stop()
@@ -58,5 +58,3 @@ function machine(db: BenchDatabase) {
     date: new Date().toISOString().slice(0, 10),
   }
 }
-
-export type Report = ReturnType<typeof machine> & Awaited<ReturnType<typeof runParts>>

@@ -1,5 +1,24 @@
-import type { Report } from './main.ts'
+import type { benchContextSwitches } from './context-switches.ts'
+import type { benchCounters } from './counters.ts'
+import type { benchDirectory } from './directory.ts'
 import type { ScopedScenario } from './scoped.ts'
+import type { benchTenantFilter } from './tenant-filter.ts'
+
+/** What one run measured; parts that were not asked for are missing. */
+export interface Report {
+  readonly node: string
+  readonly postgres: string
+  readonly cores: number
+  readonly cpu: string
+  readonly date: string
+  readonly scoped?: readonly ScopedScenario[]
+  /** Ours divided by each rival's, of scoped reads per second, 16 in flight. */
+  readonly ratios?: Readonly<Record<string, number>>
+  readonly filter?: Awaited<ReturnType<typeof benchTenantFilter>>
+  readonly directory?: Awaited<ReturnType<typeof benchDirectory>>
+  readonly counters?: Awaited<ReturnType<typeof benchCounters>>
+  readonly context?: Awaited<ReturnType<typeof benchContextSwitches>>
+}
 
 /** Writes the report as Markdown: what `bench/README.md` quotes. */
 export function printReport(report: Report): string {

@@ -14,7 +14,8 @@ import { packageEntries, readWorkspacePackages } from './workspace-packages.ts'
 const PACKAGE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'packages/core': [],
   'packages/embedded': [],
-  'packages/cli': ['packages/core', 'packages/embedded'],
+  // `rowhouse demo` starts the example of the checkout; it is loaded when asked for, and published without.
+  'packages/cli': ['packages/core', 'packages/embedded', 'examples/freight'],
   examples: ['packages/core', 'packages/embedded'],
   bench: ['packages/core', 'packages/embedded'],
 }

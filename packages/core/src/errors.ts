@@ -154,7 +154,19 @@ export type AnyRowhouseError =
 /** Closed union of all codes. */
 export type RowhouseErrorCode = AnyRowhouseError['code']
 
-/** Tells whether a caught value is one of Rowhouse's errors. */
+/**
+ * Tells whether a caught value is one of Rowhouse's errors.
+ *
+ * @example
+ * ```ts
+ * import { isRowhouseError } from 'rowhouse'
+ * function answer(error: unknown): number {
+ *   if (isRowhouseError(error) && error.code === 'ERR_CONSTRAINT_VIOLATED') return 409
+ *   throw error
+ * }
+ * console.assert(answer.length === 1)
+ * ```
+ */
 export function isRowhouseError(error: unknown): error is AnyRowhouseError {
   return error instanceof RowhouseError
 }

@@ -43,7 +43,7 @@ export async function runTransaction<T>(
 }
 
 /** Opens a block, hands it to `fn`, ends it, and gives the connection back or away: whatever happens in between. */
-export async function withBlock<T>(
+async function withBlock<T>(
   executor: Executor,
   context: TenantContext,
   options: TransactionOptions,

@@ -21,7 +21,16 @@ export interface TenantUsage {
 /** Tenants counted one by one per process; about 200 bytes each. Later ones are counted together as `other`. */
 const MAX_TENANTS = 50_000
 
-/** Counts in the scoped path itself, so that no code path can forget to be counted. */
+/**
+ * Counts what tenants cost, in the scoped path itself, so that no code path can forget to be counted.
+ *
+ * @example
+ * ```ts
+ * // @illustration
+ * const [busiest] = rowhouse.usage.snapshot()
+ * console.log(busiest?.slug, busiest?.statements, busiest?.elapsedMs)
+ * ```
+ */
 export class UsageMeter {
   readonly #tenants = new Map<string, TenantUsage>()
   readonly #other = emptyUsage('other', 'other')

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { ResolveError } from '../errors.ts'
-import type { CheckedRequest } from './request-facts.ts'
+import { bearerToken, type CheckedRequest, malformed } from './request-facts.ts'
 import type { TenantSource } from './tenant-source.ts'
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -50,9 +50,10 @@ export interface ApiKeyOptions {
 /**
  * Reads the tenant from an API key, in a header of its own or as `Authorization: Bearer rh_live_…`.
  *
- * The key's units and name go into the context. Other bearer tokens say nothing here.
+ * The key's units and name go into the context. Bearer tokens that do not begin with `rh_` say nothing here.
  *
- * @throws {ResolveError} `ERR_CREDENTIAL_INVALID` when the key is mistyped; unknown, revoked and expired keys end alike
+ * @throws {ResolveError} `ERR_CREDENTIAL_INVALID` when the key is mistyped; unknown, revoked and expired keys end
+ *   alike. `ERR_REQUEST_MALFORMED` when both places hold a key
  * @example
  * ```ts
  * import { fromApiKey } from 'rowhouse'
@@ -65,8 +66,9 @@ export function fromApiKey({ header = 'x-api-key' }: ApiKeyOptions = {}): Tenant
     name: 'api-key',
     credential: true,
     find: (request) => {
-      const key = request.header(name) ?? bearer(request)
+      const [key, second] = [request.header(name), bearer(request)].filter((each) => each !== undefined)
       if (key === undefined) return undefined
+      if (second !== undefined) throw malformed('it carries two API keys')
       const { id, secretSha256 } = parseApiKey(key)
       return { by: 'api-key', value: id, secretSha256 }
     },
@@ -74,8 +76,8 @@ export function fromApiKey({ header = 'x-api-key' }: ApiKeyOptions = {}): Tenant
 }
 
 function bearer(request: CheckedRequest): string | undefined {
-  const token = /^bearer +(\S+)$/i.exec(request.header('authorization') ?? '')?.[1]
-  return token?.startsWith('rh_live_') ? token : undefined
+  const token = bearerToken(request)
+  return token?.startsWith(API_KEY_PREFIX) ? token : undefined
 }
 
 /** Uniform over the alphabet: bytes that would favour its beginning are thrown away. */

@@ -21,7 +21,11 @@ export function checkRequest(facts: RequestFacts): CheckedRequest {
 }
 
 function requireHost({ rawHeaders }: RequestFacts): string {
-  const value = onlyHeader(rawHeaders, 'host')
+  const host = onlyHeader(rawHeaders, 'host')
+  // HTTP/2 sends this instead of Host; a proxy that translates may leave both.
+  const authority = onlyHeader(rawHeaders, ':authority')
+  if (host !== undefined && authority !== undefined && host !== authority) throw malformed('it has two hosts')
+  const value = host ?? authority
   if (value === undefined || value === '') throw malformed('it has no Host')
   return value
 }
@@ -47,7 +51,8 @@ export function canonicalHost(value: string): string {
 
 function assertPort(port: string | undefined): void {
   if (port === undefined) return
-  if (!PORT.test(port) || Number(port) > 65_535) throw malformed('the port of its Host is no port')
+  if (!PORT.test(port) || Number(port) === 0 || Number(port) > 65_535)
+    throw malformed('the port of its Host is no port')
 }
 
 function assertTarget({ method, target }: RequestFacts, host: string): void {

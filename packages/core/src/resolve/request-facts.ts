@@ -15,6 +15,8 @@ export interface RequestFacts {
 export interface NodeRequest {
   readonly method?: string | undefined
   readonly url?: string | undefined
+  /** What Express and Connect keep of `url` where a mounted router shortens it. */
+  readonly originalUrl?: string | undefined
   readonly rawHeaders: readonly string[]
   readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
 }
@@ -29,7 +31,7 @@ export interface WebRequest {
 export function factsFromNode(request: NodeRequest): RequestFacts {
   return {
     method: request.method ?? 'GET',
-    target: request.url ?? '/',
+    target: request.originalUrl ?? request.url ?? '/',
     rawHeaders: request.rawHeaders,
     remoteAddress: request.socket?.remoteAddress,
   }
@@ -58,7 +60,7 @@ export interface CheckedRequest extends RequestFacts {
 }
 
 /** Returns all values of a header as received. */
-export function headerValues(rawHeaders: readonly string[], name: string): string[] {
+function headerValues(rawHeaders: readonly string[], name: string): string[] {
   const values: string[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.toLowerCase() === name) values.push(rawHeaders[i + 1] ?? '')
@@ -71,6 +73,15 @@ export function onlyHeader(rawHeaders: readonly string[], name: string): string 
   const values = headerValues(rawHeaders, name)
   if (values.length > 1) throw malformed(`the header "${name}" came ${values.length} times`)
   return values[0]
+}
+
+/** What an API key begins with, so that it is told from other bearer tokens. */
+export const API_KEY_PREFIX = 'rh_'
+
+/** Returns what follows `Bearer` in the Authorization header, also when it can be no token; undefined without. */
+export function bearerToken(request: CheckedRequest): string | undefined {
+  const [, token] = /^bearer(?:[ \t]+(.*))?$/i.exec(request.header('authorization') ?? '') ?? [undefined, undefined]
+  return token
 }
 
 export function malformed(found: string): ResolveError {

@@ -54,7 +54,16 @@ export const RESERVED_SLUGS: ReadonlySet<string> = new Set([
   'www',
 ])
 
-/** Tells why `slug` cannot name a tenant; undefined when it can. */
+/**
+ * Tells why `slug` cannot name a tenant; undefined when it can.
+ *
+ * @example
+ * ```ts
+ * import { findSlugFault } from 'rowhouse'
+ * console.assert(findSlugFault('acme') === undefined)
+ * console.assert(findSlugFault('www') === 'this name is reserved for the platform')
+ * ```
+ */
 export function findSlugFault(slug: string): string | undefined {
   if (!SLUG.test(slug))
     return 'wanted 2 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends'
@@ -67,6 +76,11 @@ export function findSlugFault(slug: string): string | undefined {
  * Returns `slug` when it can name a tenant.
  *
  * @throws {TenantError} `ERR_TENANT_SLUG_INVALID` when it cannot; the message says why
+ * @example
+ * ```ts
+ * import { requireSlug } from 'rowhouse'
+ * console.assert(requireSlug('acme') === 'acme')
+ * ```
  */
 export function requireSlug(slug: string): string {
   const fault = findSlugFault(slug)
