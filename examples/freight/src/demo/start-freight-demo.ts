@@ -63,8 +63,11 @@ const DEFAULT_PORT = 4000
  */
 export async function startFreightDemo(options: FreightDemoOptions): Promise<FreightDemo> {
   const closers: (() => Promise<unknown>)[] = []
-  const stop = async () => {
-    for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close()
+  let stopped: Promise<void> | undefined
+  // Whoever asks second waits for the first: a process that ends in between would leave the database running.
+  const stop = () => {
+    stopped ??= closeAll(closers)
+    return stopped
   }
   try {
     const urls = await start(options, (close) => closers.push(close))
@@ -75,6 +78,15 @@ export async function startFreightDemo(options: FreightDemoOptions): Promise<Fre
     await stop().catch(() => {})
     throw error
   }
+}
+
+/** Closes last first. One that fails does not keep the others open; its error is thrown at the end. */
+async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
+  const errors: unknown[] = []
+  for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
+    await close().catch((error) => errors.push(error))
+  }
+  if (errors.length > 0) throw errors[0]
 }
 
 /** The start, in order. `onStop` takes what has to be undone, last first. */
