@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { ResolveError } from '../errors.ts'
-import { bearerToken, type CheckedRequest, malformed } from './request-facts.ts'
+import { API_KEY_PREFIX, findBearerToken } from './bearer-token.ts'
+import { type CheckedRequest, malformed } from './request-facts.ts'
 import type { TenantSource } from './tenant-source.ts'
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
@@ -76,7 +77,7 @@ export function fromApiKey({ header = 'x-api-key' }: ApiKeyOptions = {}): Tenant
 }
 
 function bearer(request: CheckedRequest): string | undefined {
-  const token = bearerToken(request)
+  const token = findBearerToken(request)
   return token?.startsWith(API_KEY_PREFIX) ? token : undefined
 }
 

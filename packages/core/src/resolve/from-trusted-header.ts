@@ -43,14 +43,18 @@ export function fromTrustedHeader({ header, proxies }: TrustedHeaderOptions): Te
   }
 }
 
+/** Address, and after a slash how many bits of it count. An empty prefix would be read as 0. */
+const PROXY = /^([0-9a-f:.]+)(?:\/([0-9]{1,3}))?$/i
+
 function toBlockList(proxies: readonly string[]): BlockList {
   const trusted = new BlockList()
   for (const proxy of proxies) {
-    const [address = '', prefix] = proxy.split('/')
+    const [, address = '', prefix] = PROXY.exec(proxy) ?? []
     const family = isIP(address)
     const bits = prefix === undefined ? undefined : Number(prefix)
     const maximum = family === 4 ? 32 : 128
-    if (family === 0 || (bits !== undefined && (!Number.isInteger(bits) || bits < 0 || bits > maximum))) {
+    // A prefix of 0 trusts everybody, which is never meant.
+    if (family === 0 || (bits !== undefined && (bits === 0 || bits > maximum))) {
       throw new ConfigError(
         'ERR_CONFIG_INVALID',
         `Cannot trust the proxy "${proxy}": wanted an address or a network such as 10.0.0.0/8`,

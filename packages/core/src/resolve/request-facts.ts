@@ -75,15 +75,6 @@ export function onlyHeader(rawHeaders: readonly string[], name: string): string 
   return values[0]
 }
 
-/** What an API key begins with, so that it is told from other bearer tokens. */
-export const API_KEY_PREFIX = 'rh_'
-
-/** Returns what follows `Bearer` in the Authorization header, also when it can be no token; undefined without. */
-export function bearerToken(request: CheckedRequest): string | undefined {
-  const [, token] = /^bearer(?:[ \t]+(.*))?$/i.exec(request.header('authorization') ?? '') ?? [undefined, undefined]
-  return token
-}
-
 export function malformed(found: string): ResolveError {
   return new ResolveError('ERR_REQUEST_MALFORMED', `Cannot tell the tenant of this request: ${found}`)
 }

@@ -1,8 +1,8 @@
 import { ResolveError, TenantError } from '../errors.ts'
-import type { DirectoryEntry, TenantDirectory, TenantKey } from '../tenant/directory.ts'
+import type { DirectoryEntry, KeyGrant, TenantDirectory, TenantKey } from '../tenant/directory.ts'
 import type { Tenant } from '../tenant/tenant.ts'
 import { checkRequest } from './host.ts'
-import type { RequestFacts } from './request-facts.ts'
+import { type CheckedRequest, malformed, type RequestFacts } from './request-facts.ts'
 import type { TenantSource } from './tenant-source.ts'
 
 export interface ResolvedTenant {
@@ -26,14 +26,11 @@ export interface Resolver {
   resolve(facts: RequestFacts): Promise<ResolvedTenant>
 }
 
-interface Spoken {
+/** What a source said, and who answers to it. */
+interface Heard {
   readonly source: TenantSource
   readonly key: TenantKey
-}
-
-interface Found {
-  readonly source: TenantSource
-  readonly entry: DirectoryEntry
+  readonly entry: DirectoryEntry | undefined
 }
 
 /** Makes a resolver: all sources that speak of a request have to lead to the same tenant. */
@@ -47,55 +44,74 @@ export function createResolver({
   return {
     resolve: async (facts) => {
       const request = checkRequest(facts)
-      const spoken: Spoken[] = []
-      for (const source of sources) {
-        const key = await source.find(request)
-        if (key !== undefined) spoken.push({ source, key })
+      const heard = await listen(sources, request, directory)
+      const { tenant } = requireAgreement(heard)
+      if (tenant.state !== 'active') {
+        throw new TenantError('ERR_TENANT_SUSPENDED', `Cannot serve tenant "${tenant.slug}": it is ${tenant.state}`, {
+          tenantId: tenant.id,
+        })
       }
-      if (spoken.length === 0) {
-        throw new ResolveError('ERR_TENANT_UNRESOLVED', 'Cannot tell the tenant of this request: no source names one')
-      }
-      return agree(await Promise.all(spoken.map((each) => find(directory, each))))
+      const grant = findGrant(heard)
+      return { tenant, actor: grant?.actor, units: grant?.units, sources: heard.map(({ source }) => source.name) }
     },
   }
 }
 
-async function find(directory: TenantDirectory, { source, key }: Spoken): Promise<Found> {
-  const entry = await directory.find(key)
-  if (entry !== undefined) return { source, entry }
-  if (source.credential === true) {
+/** Asks every source before any lookup: what one of them refuses must not cost the database anything. */
+async function listen(
+  sources: readonly TenantSource[],
+  request: CheckedRequest,
+  directory: TenantDirectory,
+): Promise<Heard[]> {
+  const spoken: { source: TenantSource; key: TenantKey }[] = []
+  for (const source of sources) {
+    const key = await source.find(request)
+    if (key !== undefined) spoken.push({ source, key })
+  }
+  return Promise.all(spoken.map(async (each) => ({ ...each, entry: await directory.find(each.key) })))
+}
+
+/** Returns what all sources lead to. Credentials are judged first, so that one answer does not depend on timing. */
+function requireAgreement(heard: readonly Heard[]): DirectoryEntry {
+  const [first] = heard
+  if (first === undefined) {
+    throw new ResolveError('ERR_TENANT_UNRESOLVED', 'Cannot tell the tenant of this request: no source names one')
+  }
+  const credential = heard.find(({ source }) => source.credential === true)?.source
+  const unknown =
+    heard.find(({ source, entry }) => source.credential === true && entry === undefined) ??
+    heard.find(({ entry }) => entry === undefined)
+  if (unknown !== undefined) throw notFound(unknown, credential)
+  const other = heard.find(({ entry }) => entry?.tenant.id !== first.entry?.tenant.id)
+  if (other !== undefined || first.entry === undefined) {
     throw new ResolveError(
-      'ERR_CREDENTIAL_INVALID',
-      `Cannot accept this ${source.name}: it is unknown, revoked or expired`,
+      'ERR_TENANT_AMBIGUOUS',
+      `Cannot tell the tenant of this request: ${first.source.name} and ${other?.source.name} name different ones`,
+      foreign(credential),
     )
   }
-  throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot serve "${key.value}": no tenant answers to this ${key.by}`)
+  return first.entry
 }
 
-function agree(found: readonly Found[]): ResolvedTenant {
-  const [first] = found
-  if (first === undefined) throw new ResolveError('ERR_TENANT_UNRESOLVED', 'Cannot tell the tenant of this request')
-  const { tenant } = first.entry
-  const other = found.find(({ entry }) => entry.tenant.id !== tenant.id)
-  if (other !== undefined) throw disagreement(found, first.source, other.source)
-  if (tenant.state !== 'active') {
-    throw new TenantError('ERR_TENANT_SUSPENDED', `Cannot serve tenant "${tenant.slug}": it is ${tenant.state}`, {
-      tenantId: tenant.id,
-    })
+function notFound({ source, key }: Heard, credential: TenantSource | undefined): ResolveError | TenantError {
+  if (source.credential === true) {
+    const message = `Cannot accept this ${source.name}: it is unknown, revoked or expired`
+    return new ResolveError('ERR_CREDENTIAL_INVALID', message)
   }
-  const grant = found.find(({ entry }) => entry.grant !== undefined)?.entry.grant
-  return { tenant, actor: grant?.actor, units: grant?.units, sources: found.map(({ source }) => source.name) }
+  const message = `Cannot serve "${key.value}": no tenant answers to this ${key.by}`
+  return new TenantError('ERR_TENANT_NOT_FOUND', message, foreign(credential))
 }
 
-/** A good credential of another tenant must look like a bad one: its `cause` says so to whoever answers the client. */
-function disagreement(found: readonly Found[], one: TenantSource, other: TenantSource): ResolveError {
-  const credential = found.find(({ source }) => source.credential === true)
-  const cause =
-    credential &&
-    new ResolveError('ERR_CREDENTIAL_INVALID', `Cannot accept this ${credential.source.name}: it is of another tenant`)
-  return new ResolveError(
-    'ERR_TENANT_AMBIGUOUS',
-    `Cannot tell the tenant of this request: ${one.name} and ${other.name} name different ones`,
-    cause === undefined ? {} : { cause },
-  )
+/** A good credential on a host it is not for must look like a bad one: `cause` says so to whoever answers the client. */
+function foreign(credential: TenantSource | undefined): { cause?: ResolveError } {
+  if (credential === undefined) return {}
+  const message = `Cannot accept this ${credential.name}: it is not of the tenant the request is for`
+  return { cause: new ResolveError('ERR_CREDENTIAL_INVALID', message) }
+}
+
+/** Who acts and in which units must be said once: with two grants, the wider one could be chosen by order alone. */
+function findGrant(heard: readonly Heard[]): KeyGrant | undefined {
+  const [grant, second] = heard.flatMap(({ entry }) => entry?.grant ?? [])
+  if (second !== undefined) throw malformed('it carries two credentials that say who acts')
+  return grant
 }

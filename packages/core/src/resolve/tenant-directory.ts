@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { runWithoutTenantContext } from '../context/tenant-context.ts'
 import type { DirectoryEntry, TenantDirectory, TenantKey } from '../tenant/directory.ts'
+import { isTenantId } from '../tenant/tenant-id.ts'
 
 export interface DirectoryOptions {
   readonly lookup: (key: TenantKey) => Promise<DirectoryEntry | undefined>
@@ -33,7 +34,7 @@ export function createTenantDirectory(options: DirectoryOptions): TenantDirector
 
   const ask = async (key: TenantKey, name: string): Promise<DirectoryEntry | undefined> => {
     const asked = generation
-    const entry = await runWithoutTenantContext(() => lookup(key))
+    const entry = frozen(await runWithoutTenantContext(() => lookup(key)))
     if (asked !== generation) return entry
     if (entry === undefined) unknown.set(name, true)
     else found.set(name, entry, key.by === 'api-key' ? { ttl: Math.min(ttlMs, API_KEY_TTL_MS) } : {})
@@ -42,13 +43,17 @@ export function createTenantDirectory(options: DirectoryOptions): TenantDirector
 
   return {
     find: async (key) => {
+      if (!canExist(key)) return undefined
       const name = nameOf(key)
       const known = found.get(name)
       if (known !== undefined) return known
       if (unknown.has(name)) return undefined
       const waiting = running.get(name)
       if (waiting !== undefined) return waiting
-      const asking = ask(key, name).finally(() => running.delete(name))
+      const asking = ask(key, name).finally(() => {
+        // After invalidate() another one may be running under this name.
+        if (running.get(name) === asking) running.delete(name)
+      })
       running.set(name, asking)
       return asking
     },
@@ -60,6 +65,25 @@ export function createTenantDirectory(options: DirectoryOptions): TenantDirector
       for (const [name, entry] of found.entries()) if (entry.tenant.id === tenantId) found.delete(name)
     },
   }
+}
+
+/**
+ * Tells whether a name has the shape of one. What has not is answered here: an id that is no UUID would be an error of
+ * the database, and long texts would fill the cache. Says nothing about reserved names: a tenant may be older than one.
+ */
+function canExist(key: TenantKey): boolean {
+  if (key.by === 'id') return isTenantId(key.value)
+  if (key.by === 'slug') return /^[a-z0-9-]{2,63}$/.test(key.value)
+  if (key.by === 'host') return /^[a-z0-9.-]{1,253}$/.test(key.value)
+  return /^[0-9A-Za-z]{1,64}$/.test(key.value) && /^[0-9a-f]{64}$/.test(key.secretSha256)
+}
+
+/** All requests of a tenant share one entry: what one of them changed in it would hold for the others. */
+function frozen(entry: DirectoryEntry | undefined): DirectoryEntry | undefined {
+  if (entry === undefined) return undefined
+  const { tenant, grant } = entry
+  const shared = grant && Object.freeze({ actor: grant.actor, units: grant.units && Object.freeze([...grant.units]) })
+  return Object.freeze({ tenant: Object.freeze({ ...tenant }), grant: shared })
 }
 
 /** Length first, so that no two keys can be one name: `a|b` + `c` and `a` + `b|c`. */
