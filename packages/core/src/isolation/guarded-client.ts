@@ -52,6 +52,8 @@ export class GuardedClient extends pg.Client {
   constructor(config: GuardedClientConfig) {
     super(config)
     this.#preparedStatements = config.preparedStatements
+    // A lost connection fails each statement in flight; without a listener the event would also end the process.
+    this.on('error', () => {})
   }
 
   override connect(): Promise<this>
