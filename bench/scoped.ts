@@ -75,6 +75,7 @@ async function runScenario(
       ? (turn) => rival.read(turn % TENANTS, 1 + ((turn * 7_919) % perTenant))
       : (turn) => rival.insert(turn % TENANTS, nextId++)
   const operations = Object.fromEntries(Object.entries(rivals).map(([name, rival]) => [name, toOperation(rival)]))
+  process.stderr.write(`${operation}, ${inFlight} in flight, ${networkMs} ms of network\n`)
   const figures = await measureInTurns(operations, { inFlight, roundMs: ROUND_MS, rounds: ROUNDS })
   const ours = figures.rowhouse as Figures
   const others = Object.entries(figures).filter(([name]) => name !== 'rowhouse')

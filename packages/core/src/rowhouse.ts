@@ -205,14 +205,22 @@ async function enter(resolver: ReturnType<typeof createResolver>, request: Reque
   return contextOf(tenant, { ...(actor === undefined ? {} : { actor }), ...(units === undefined ? {} : { units }) })
 }
 
+/** Contexts without actor, units or limits, by tenant: their seal is then made once, not once per block. */
+const plainContexts = new WeakMap<Tenant, TenantContext>()
+
 function contextOf(tenant: Tenant, scope: Omit<TenantScope, 'tenant'>): TenantContext {
-  return Object.freeze({
+  const plain = scope.actor === undefined && scope.units === undefined && scope.readOnly !== true
+  const known = plain ? plainContexts.get(tenant) : undefined
+  if (known !== undefined) return known
+  const context: TenantContext = Object.freeze({
     tenant,
     actor: scope.actor,
     units: scope.units?.map(requireUnitId),
     readOnly: scope.readOnly ?? false,
     timeoutMs: undefined,
   })
+  if (plain) plainContexts.set(tenant, context)
+  return context
 }
 
 interface FoundRow {

@@ -78,14 +78,15 @@ const RETRY_AFTER_MS = 1_000
 export function presentRefusal(error: unknown, requestId?: string): Refusal {
   const code = presentedCode(error)
   const status = code === undefined ? 500 : STATUS[code]
+  const shown = status === 500 ? {} : { code }
+  const body = JSON.stringify({ type: 'about:blank', title: TITLES[status], status, ...shown, requestId })
   const headers: Record<string, string> = {
     'content-type': 'application/problem+json',
+    'content-length': String(Buffer.byteLength(body)),
     'cache-control': 'no-store',
   }
   if (status === 401) headers['www-authenticate'] = 'Bearer'
   if (status === 503) headers['retry-after'] = String(retryAfterSeconds(error))
-  const shown = status === 500 ? {} : { code }
-  const body = JSON.stringify({ type: 'about:blank', title: TITLES[status], status, ...shown, requestId })
   return { status, headers, body }
 }
 

@@ -89,6 +89,7 @@ export class Lane implements ScopeHost {
     client.on('end', () => this.#drop(client))
     await client.connect()
     this.#client = client
+    this.headSinceMs = performance.now()
     return client
   }
 

@@ -1,5 +1,6 @@
 import pg from 'pg'
-import { ConfigError, UnavailableError } from '../errors.ts'
+import { ConfigError } from '../errors.ts'
+import { toConnectError } from './admin-error.ts'
 
 /** Reading and writing as the operator takes longer than a statement of a request, but not forever. */
 const ADMIN_STATEMENT_TIMEOUT_MS = 15 * 60_000
@@ -8,21 +9,15 @@ const CONNECT_TIMEOUT_MS = 10_000
 /**
  * Opens a connection of the operator, hands it to `fn` and closes it.
  *
- * @throws {ConfigError} `ERR_ADMIN_REQUIRED` without a URL
+ * @throws {ConfigError} `ERR_ADMIN_REQUIRED` without a URL, `ERR_CONFIG_INVALID` when it is none or the server refuses the login
  * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE` when the server cannot be reached; safe to retry
  */
 export async function withAdminConnection<T>(
   url: string | undefined,
   fn: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  if (url === undefined || url === '') {
-    throw new ConfigError(
-      'ERR_ADMIN_REQUIRED',
-      'Cannot administrate without an operator login: set ROWHOUSE_ADMIN_URL to a login that may become "rowhouse_owner"',
-    )
-  }
   const client = new pg.Client({
-    connectionString: url,
+    connectionString: requireAdminUrl(url),
     application_name: 'rowhouse-admin',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: ADMIN_STATEMENT_TIMEOUT_MS,
@@ -30,13 +25,32 @@ export async function withAdminConnection<T>(
   // A connection lost between statements is reported by the next statement; the event alone would end the process.
   client.on('error', () => {})
   await client.connect().catch((error: Error) => {
-    throw new UnavailableError('ERR_DATABASE_UNAVAILABLE', `Cannot reach the database: ${error.message}`, {
-      cause: error,
-    })
+    throw toConnectError(error)
   })
   try {
     return await fn(client)
   } finally {
     await client.end()
   }
+}
+
+/**
+ * Returns the operator's URL. Neither message repeats it: it holds a password.
+ *
+ * @throws {ConfigError} `ERR_ADMIN_REQUIRED` without one, `ERR_CONFIG_INVALID` when it is no URL of PostgreSQL
+ */
+export function requireAdminUrl(url: string | undefined): string {
+  if (url === undefined || url === '') {
+    throw new ConfigError(
+      'ERR_ADMIN_REQUIRED',
+      'Cannot administrate without an operator login: set ROWHOUSE_ADMIN_URL to a login that may become "rowhouse_owner"',
+    )
+  }
+  if (!/^postgres(?:ql)?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      "Cannot read the operator's URL (ROWHOUSE_ADMIN_URL): wanted postgres://user:password@host:port/database, with special characters percent-encoded",
+    )
+  }
+  return url
 }

@@ -4,6 +4,7 @@ import { SQLSTATE } from '../postgres/sqlstate.ts'
 import { parseRootKey, type RootKey } from '../seal/tenant-key.ts'
 import { PLATFORM } from '../tenant/platform.ts'
 import { withAdminConnection } from './admin-connection.ts'
+import { toAdminError } from './admin-error.ts'
 import { scramVerifier } from './scram.ts'
 import { assertServerVersion } from './server-version.ts'
 import { readSqlFiles, type SqlFile } from './sql-files.ts'
@@ -17,6 +18,8 @@ export interface InstallOptions {
   readonly appPassword?: string
   /** Returns what would be applied, and applies nothing. @defaultValue false */
   readonly dryRun?: boolean
+  /** How long to wait for another installer, in milliseconds, 1 to 3,600,000. @defaultValue 60_000 */
+  readonly lockTimeoutMs?: number
 }
 
 export interface InstallReport {
@@ -28,8 +31,9 @@ export interface InstallReport {
 
 /** Key of the session advisory lock that lets one installer work at a time; any constant no other program uses. */
 const INSTALL_LOCK = 7_262_374_401
-/** How long a second installer waits for the first one. */
+/** An installation takes a second; a minute leaves room for one that waits for locks of the application itself. */
 const LOCK_TIMEOUT_MS = 60_000
+const MAX_LOCK_TIMEOUT_MS = 3_600_000
 
 /**
  * Installs Rowhouse into a database, or brings an older installation up to date.
@@ -40,7 +44,9 @@ const LOCK_TIMEOUT_MS = 60_000
  *
  * @throws {MigrationError} `ERR_SERVER_UNSUPPORTED`, `ERR_PRIVILEGE_MISSING`, `ERR_SCHEMA_NEWER`, `ERR_SCHEMA_DRIFT`,
  *   `ERR_MIGRATION_LOCKED` (another installer is at work; safe to retry), `ERR_MIGRATION_FAILED`
- * @throws {ConfigError} `ERR_CONFIG_INVALID` when the database was installed with another root key, `ERR_ADMIN_REQUIRED`
+ * @throws {ConfigError} `ERR_CONFIG_INVALID` when the database was installed with another root key or the login is refused,
+ *   `ERR_ADMIN_REQUIRED`
+ * @throws {RangeError} for an empty `appPassword`, or `lockTimeoutMs` out of range
  * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`; safe to retry
  * @example
  * ```ts
@@ -50,34 +56,52 @@ const LOCK_TIMEOUT_MS = 60_000
  */
 export async function install(options: InstallOptions): Promise<InstallReport> {
   const rootKey = parseRootKey(options.rootKey)
-  const files = readSqlFiles()
-  return withAdminConnection(options.url, async (client) => {
-    const { rows } = await client.query<{ version: number }>(
-      `select current_setting('server_version_num')::int as version`,
+  assertOptions(options)
+  return withAdminConnection(options.url, (client) =>
+    installWith(client, rootKey, options).catch((error) => {
+      throw toAdminError(error, 'install')
+    }),
+  )
+}
+
+function assertOptions({ appPassword, lockTimeoutMs = LOCK_TIMEOUT_MS }: InstallOptions): void {
+  if (appPassword === '') {
+    throw new RangeError('Cannot let "rowhouse_app" log in without a password: leave appPassword out, or give one')
+  }
+  if (!Number.isInteger(lockTimeoutMs) || lockTimeoutMs < 1 || lockTimeoutMs > MAX_LOCK_TIMEOUT_MS) {
+    throw new RangeError(
+      `Cannot wait ${lockTimeoutMs} ms for another installer: wanted lockTimeoutMs from 1 to ${MAX_LOCK_TIMEOUT_MS}`,
     )
-    assertServerVersion(rows[0]?.version ?? 0)
-    if (options.dryRun === true) return report(files, await findPending(client, files))
-    await lock(client)
-    const pending = await findPending(client, files)
-    if (pending.length > 0) await assertPrivileges(client, pending)
-    for (const file of pending) await apply(client, file)
-    await admitPlatform(client, rootKey)
-    if (options.appPassword !== undefined) await allowLogin(client, options.appPassword)
-    return report(files, pending)
-  })
+  }
+}
+
+async function installWith(client: pg.Client, rootKey: RootKey, options: InstallOptions): Promise<InstallReport> {
+  const files = readSqlFiles()
+  const { rows } = await client.query<{ version: number }>(
+    `select current_setting('server_version_num')::int as version`,
+  )
+  assertServerVersion(rows[0]?.version ?? 0)
+  if (options.dryRun === true) return report(files, await findPending(client, files))
+  await lock(client, options.lockTimeoutMs ?? LOCK_TIMEOUT_MS)
+  const pending = await findPending(client, files)
+  if (pending.length > 0) await assertPrivileges(client, pending)
+  for (const file of pending) await apply(client, file)
+  await admitPlatform(client, rootKey)
+  if (options.appPassword !== undefined) await allowLogin(client, options.appPassword)
+  return report(files, pending)
 }
 
 function report(files: readonly SqlFile[], applied: readonly SqlFile[]): InstallReport {
   return { version: files.at(-1)?.version ?? 0, applied: applied.map(({ name, text }) => ({ name, text })) }
 }
 
-async function lock(client: pg.Client): Promise<void> {
-  await client.query(`select set_config('lock_timeout', $1, false)`, [String(LOCK_TIMEOUT_MS)])
+async function lock(client: pg.Client, timeoutMs: number): Promise<void> {
+  await client.query(`select set_config('lock_timeout', $1, false)`, [String(timeoutMs)])
   await client.query('select pg_advisory_lock($1)', [INSTALL_LOCK]).catch((error) => {
     if (error.code !== SQLSTATE.lockNotAvailable) throw error
     throw new MigrationError(
       'ERR_MIGRATION_LOCKED',
-      `Cannot install now: another installer held the lock for ${LOCK_TIMEOUT_MS / 1000} seconds; try again when it is done`,
+      `Cannot install now: another installer held the lock for ${timeoutMs / 1000} seconds; try again when it is done`,
       { cause: error },
     )
   })
@@ -90,8 +114,10 @@ interface AppliedRow {
 }
 
 async function findPending(client: pg.Client, files: readonly SqlFile[]): Promise<SqlFile[]> {
+  // From the catalogue, because to_regclass fails for a login that may not look into the schema.
   const { rows } = await client.query<{ installed: boolean }>(
-    `select to_regclass('rowhouse.migration') is not null as installed`,
+    `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                     where n.nspname = 'rowhouse' and c.relname = 'migration') as installed`,
   )
   if (rows[0]?.installed !== true) return [...files]
   const applied = await client

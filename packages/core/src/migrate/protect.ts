@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { IsolationError, StatementError, type TableFault } from '../errors.ts'
-import { toRowhouseError } from '../postgres/database-error.ts'
-import { SQLSTATE } from '../postgres/sqlstate.ts'
+import { RAISED, SQLSTATE } from '../postgres/sqlstate.ts'
 import { withAdminConnection } from './admin-connection.ts'
+import { toAdminError } from './admin-error.ts'
 
 export interface TableToProtect {
   /** As in SQL, with a schema where it is not on the search path: `shipment`, `app."Order"`. */
@@ -37,7 +37,8 @@ export interface TablePlan {
  * @returns per table what was (or, in a dry run, would be) changed, and warnings such as indexes the policies cannot use
  * @throws {IsolationError} `ERR_ISOLATION_TABLE_UNPROTECTABLE` with every fault of every table in `faults`; a dry run returns them instead
  * @throws {StatementError} `ERR_STATEMENT_FAILED` when a table does not exist
- * @throws {ConfigError} `ERR_ADMIN_REQUIRED`
+ * @throws {MigrationError} `ERR_PRIVILEGE_MISSING` when the login is neither owner of the tables nor member of `rowhouse_owner`
+ * @throws {ConfigError} `ERR_ADMIN_REQUIRED`, `ERR_CONFIG_INVALID`, `ERR_NOT_INSTALLED`
  * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`; safe to retry
  * @example
  * ```ts
@@ -50,14 +51,11 @@ export async function protect({ url, tables, references = [], dryRun = false }: 
   return withAdminConnection(url, async (client) => {
     await client.query('begin')
     try {
+      // First, so that a foreign key to one of them is no warning. A dry run takes it back.
+      for (const name of references) await client.query('select rowhouse.publish_reference($1::regclass)', [name])
       const plans: TablePlan[] = []
       for (const table of tables) plans.push(await plan(client, table))
-      const faults = plans.flatMap((each) => each.faults)
-      if (!dryRun) {
-        if (faults.length > 0) throw unprotectable(faults)
-        for (const each of plans) for (const { statement } of each.changes) await client.query(statement)
-        for (const name of references) await client.query('select rowhouse.publish_reference($1::regclass)', [name])
-      }
+      if (!dryRun) await apply(client, tables, plans)
       await client.query(dryRun ? 'rollback' : 'commit')
       return plans
     } catch (error) {
@@ -87,6 +85,15 @@ async function plan(client: pg.Client, { name, unitScope = false }: TableToProte
   return { table: name, changes, warnings: faultsOf('warning'), faults: faultsOf('fault') }
 }
 
+/** The database makes the changes itself and looks again afterwards: one implementation, for this and for migration files. */
+async function apply(client: pg.Client, tables: readonly TableToProtect[], plans: readonly TablePlan[]): Promise<void> {
+  const faults = plans.flatMap((each) => each.faults)
+  if (faults.length > 0) throw unprotectable(faults)
+  for (const { name, unitScope = false } of tables) {
+    await client.query('select rowhouse.protect($1::regclass, $2)', [name, unitScope])
+  }
+}
+
 function unprotectable(faults: readonly TableFault[]): IsolationError {
   const lines = faults.map(({ message, mend }) => `  ${message}${mend === undefined ? '' : `\n    ${mend}`}`)
   const tables = [...new Set(faults.map((fault) => `"${fault.table}"`))].join(', ')
@@ -98,12 +105,23 @@ function unprotectable(faults: readonly TableFault[]): IsolationError {
 }
 
 function explain(error: unknown): unknown {
-  const { code, message } = error as { code?: string; message: string }
-  if (code === SQLSTATE.undefinedTable) {
+  const { code, constraint, message } = error as { code?: string; constraint?: string; message: string }
+  if (constraint === RAISED.unprotectable) {
+    return new IsolationError('ERR_ISOLATION_TABLE_UNPROTECTABLE', `Cannot publish: ${message}`, { cause: error })
+  }
+  const known = toAdminError(error, 'protect tables')
+  if (known instanceof StatementError && code !== undefined && UNKNOWN_TABLE.has(code)) {
     return new StatementError('ERR_STATEMENT_FAILED', `Cannot protect a table: ${message}; check its name and schema`, {
       cause: error,
       sqlState: code,
     })
   }
-  return toRowhouseError(error)
+  return known
 }
+
+const UNKNOWN_TABLE: ReadonlySet<string> = new Set([
+  SQLSTATE.undefinedTable,
+  SQLSTATE.undefinedSchema,
+  SQLSTATE.invalidName,
+  SQLSTATE.noDataFound,
+])

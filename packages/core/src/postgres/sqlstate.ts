@@ -17,6 +17,10 @@ export const SQLSTATE = {
   undefinedSchema: '3F000',
   undefinedTable: '42P01',
   undefinedFunction: '42883',
+  invalidName: '42602',
+  noDataFound: 'P0002',
+  /** Also a role that does not exist, for SET ROLE. */
+  invalidParameterValue: '22023',
 } as const
 
 /** SQLSTATE classes that mean the server is not there for us: connection, resources, operator intervention. */
@@ -33,4 +37,5 @@ export const RAISED = {
   tenantMoving: 'rowhouse_tenant_moving',
   platformRequired: 'rowhouse_platform_required',
   crossingTenants: 'rowhouse_crossing_tenants',
+  unprotectable: 'rowhouse_unprotectable',
 } as const
