@@ -3,7 +3,6 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { PrismaPg } from '@prisma/adapter-pg'
-import { betterTenant } from '@usebetterdev/tenant'
 import { drizzleDatabase } from '@usebetterdev/tenant/drizzle'
 import { eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
@@ -123,13 +122,16 @@ export function openDrizzleRls(database: BenchDatabase, url: string): Rival {
   }
 }
 
-/** `@usebetterdev/tenant` with its Drizzle adapter, as its README sets it up. */
+/**
+ * `@usebetterdev/tenant` with its Drizzle adapter, called at the adapter: `runAs` would also load the tenant's record in a
+ * second transaction, which with more requests in flight than connections waits for itself.
+ */
 export function openBetterTenant(database: BenchDatabase, url: string): Rival {
   const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS })
-  const better = betterTenant({ database: drizzleDatabase(drizzle(pool)), tenantResolver: { header: 'x-tenant-id' } })
+  const { adapter } = drizzleDatabase(drizzle(pool))
   type Db = ReturnType<typeof drizzle>
   const scoped = <T>(tenant: number, fn: (db: Db) => Promise<T>) =>
-    better.runAs(database.tenants[tenant]?.id ?? '', (db) => fn(db as unknown as Db))
+    adapter.runWithTenant(database.tenants[tenant]?.id ?? '', (db) => fn(db as unknown as Db))
   return {
     read: (tenant, id) =>
       scoped(tenant, (db) =>
