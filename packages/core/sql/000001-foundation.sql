@@ -245,6 +245,16 @@ return encode(
       placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
     52, 1), 53, 1), 'hex')::uuid;
 
+do $uuid$
+begin
+  if current_setting('server_version_num')::integer >= 180000 then
+    create or replace function rowhouse.uuidv7() returns uuid
+    language sql volatile parallel safe
+    return pg_catalog.uuidv7();
+  end if;
+end
+$uuid$;
+
 -- True while the context is the platform's own: what the directory and cross-tenant work require, so that
 -- SQL injected into a tenant's transaction can neither list tenants nor test names.
 create function rowhouse.is_platform() returns boolean
