@@ -38,8 +38,8 @@ export function tenantFromRequest(rowhouse: TenantGate, options: AdapterOptions 
   // With a callback, not async: what `done` starts inherits the context, what follows a promise here would not.
   return function tenantHook(request, reply, done) {
     const facts = factsFromNode(request.raw)
-    rowhouse
-      .enter(facts)
+    const entering = async () => rowhouse.enter(facts)
+    entering()
       .then(
         (context) => runWithTenantContext(context, () => done()),
         (error: unknown) => {
