@@ -4,11 +4,5 @@
  */
 export { type InstallOptions, type InstallReport, install } from './migrate/install.ts'
 export { type ProtectOptions, protect, type TablePlan, type TableToProtect } from './migrate/protect.ts'
-export {
-  type ApiKeyToCreate,
-  type Crossing,
-  createTenantAdmin,
-  type RegisteredTenant,
-  type TenantAdmin,
-  type TenantToCreate,
-} from './migrate/tenants.ts'
+export type { ApiKeyToCreate, Crossing, RegisteredTenant, TenantToCreate } from './migrate/tenant-registry.ts'
+export { createTenantAdmin, type TenantAdmin } from './migrate/tenants.ts'

@@ -1,89 +1,75 @@
 import pg from 'pg'
-import { ConfigError, StatementError, TenantError, UnavailableError } from '../errors.ts'
-import { toRowhouseError } from '../postgres/database-error.ts'
-import { createApiKey, type NewApiKey } from '../resolve/api-key.ts'
-import { canonicalHost } from '../resolve/host.ts'
-import { parseRootKey, type RootKey } from '../seal/tenant-key.ts'
-import { requireSlug } from '../tenant/slug.ts'
-import type { TenantState } from '../tenant/tenant.ts'
-import { isTenantId, requireTenantId, requireUnitId, type TenantId } from '../tenant/tenant-id.ts'
+import type { NewApiKey } from '../resolve/api-key.ts'
+import { parseRootKey } from '../seal/tenant-key.ts'
+import { requireAdminUrl } from './admin-connection.ts'
+import { toAdminError, toConnectError } from './admin-error.ts'
+import {
+  type ApiKeyToCreate,
+  addApiKey,
+  addDomain,
+  assertApiKey,
+  type Crossing,
+  createTenant,
+  findTenant,
+  listCrossings,
+  listTenants,
+  type RegisteredTenant,
+  removeDomain,
+  requireHostName,
+  retireOldKey,
+  revokeApiKey,
+  rotateKey,
+  setState,
+  type TenantToCreate,
+} from './tenant-registry.ts'
 
-/** A tenant as the operator sees it. */
-export interface RegisteredTenant {
-  readonly id: TenantId
-  readonly slug: string
-  readonly name: string
-  readonly state: TenantState
-  readonly model: 'pooled'
-  readonly epoch: number
-  readonly keyVersion: number
-  /** True while the key before the current one is still accepted. */
-  readonly oldKeyAccepted: boolean
-  readonly createdAt: Date
-}
-
-export interface TenantToCreate {
-  readonly slug: string
-  /** @defaultValue the slug */
-  readonly name?: string
-  /** UUID, for tenants that exist elsewhere already. @defaultValue a new UUIDv7 */
-  readonly id?: string
-}
-
-export interface ApiKeyToCreate {
-  readonly name: string
-  /** Units the key is limited to. @defaultValue all */
-  readonly units?: readonly string[]
-  readonly expiresAt?: Date
-}
-
-/** A finished or running piece of work across tenants, from the log. */
-export interface Crossing {
-  readonly id: string
-  readonly openedAt: Date
-  readonly actor: string
-  readonly reason: string
-  readonly tenants: number
-  readonly writes: boolean
-  readonly outcome: 'done' | 'failed' | undefined
-}
-
-/** What an operator does with tenants. A tenant is named by slug or id. */
+/**
+ * What an operator does with tenants. A tenant is named by slug or id.
+ *
+ * Besides what each method says: `ERR_TENANT_NOT_FOUND` for a name no tenant has, `ERR_NOT_INSTALLED`,
+ * `ERR_PRIVILEGE_MISSING` for a login that may not become `rowhouse_owner`, `ERR_DATABASE_UNAVAILABLE`.
+ */
 export interface TenantAdmin {
-  /** @throws {TenantError} `ERR_TENANT_SLUG_INVALID`, `ERR_TENANT_SLUG_TAKEN` */
+  /**
+   * @throws {TenantError} `ERR_TENANT_SLUG_INVALID`, `ERR_TENANT_SLUG_TAKEN`
+   * @throws {ConfigError} `ERR_CONFIG_INVALID` when the root key is not the one the database was installed with
+   * @throws {TypeError} for an id that is no lower-case UUID, @throws {RangeError} for one that is taken, or a bad name
+   */
   create(tenant: TenantToCreate): Promise<RegisteredTenant>
-  /** Returns tenants by slug; `after` is the last slug of the page before. */
+  /** Returns tenants by slug, 1 to 1,000 of them; `after` is the last slug of the page before. @defaultValue 100 */
   list(page?: { readonly limit?: number; readonly after?: string }): Promise<RegisteredTenant[]>
   find(tenant: string): Promise<RegisteredTenant | undefined>
   /** Refuses every statement of the tenant from the next one on. Data stays. */
   suspend(tenant: string): Promise<RegisteredTenant>
   resume(tenant: string): Promise<RegisteredTenant>
-  /** Gives the tenant a new key; seals of the old one stay valid until `retireOldKey`. */
+  /**
+   * Gives the tenant a new key; seals of the old one stay valid until `retireOldKey`. Rotating again before that retires
+   * the older one: two keys are accepted at a time.
+   *
+   * @throws {ConfigError} `ERR_CONFIG_INVALID` when the root key is not the one the database was installed with
+   */
   rotateKey(tenant: string): Promise<RegisteredTenant>
   retireOldKey(tenant: string): Promise<RegisteredTenant>
-  /** Lets a host lead to the tenant. Whoever calls this has proved that the tenant owns it. @throws {TenantError} `ERR_TENANT_DOMAIN_TAKEN` */
+  /** Lets a host lead to the tenant. Whoever calls this has proved that the tenant owns it. @throws {TenantError} `ERR_TENANT_DOMAIN_TAKEN` @throws {RangeError} for what is no host name */
   addDomain(tenant: string, host: string): Promise<void>
-  removeDomain(host: string): Promise<void>
-  /** Returns the key once; only the hash of its secret is kept. */
+  /** Returns false when no tenant had the host. */
+  removeDomain(host: string): Promise<boolean>
+  /** Returns the key once; only the hash of its secret is kept. @throws {RangeError} for a bad name, expiry or empty units */
   createApiKey(tenant: string, key: ApiKeyToCreate): Promise<NewApiKey>
   revokeApiKey(id: string): Promise<boolean>
-  /** Returns the log of work across tenants, newest first. */
+  /** Returns the log of work across tenants, newest first, 1 to 1,000 entries. @defaultValue 100 */
   crossings(page?: { readonly limit?: number }): Promise<Crossing[]>
   close(): Promise<void>
 }
 
-const FIRST_KEY_VERSION = 1
+const DEFAULT_PAGE = 100
 const MAX_PAGE = 1_000
-
-const SELECT = `
-  select t.id, t.slug, t.name, t.state, 'pooled' as model, r.epoch, r.key_version as "keyVersion",
-         r.old_key_version is not null as "oldKeyAccepted", t.created_at as "createdAt"
-    from rowhouse.tenant t join rowhouse.resident r on r.tenant_id = t.id`
 
 /**
  * Opens the administration of tenants.
  *
- * @throws {ConfigError} `ERR_ADMIN_REQUIRED` without a URL, `ERR_CONFIG_INVALID` for a missing or short root key
+ * @throws {ConfigError} `ERR_ADMIN_REQUIRED` without a URL, `ERR_CONFIG_INVALID` for one that is none and for a missing or
+ *   short root key
  * @example
  * ```ts
  * import { createTenantAdmin } from 'rowhouse/install'
@@ -97,69 +83,46 @@ export function createTenantAdmin(options: { url: string | undefined; rootKey: s
   const rootKey = parseRootKey(options.rootKey)
   const pool = openPool(options.url)
   const asOwner = <T>(work: (client: pg.PoolClient) => Promise<T>) => inTransaction(pool, work)
-  const change = (tenant: string, text: string, values: (found: RegisteredTenant) => unknown[]) =>
-    asOwner(async (client) => {
-      const found = await requireTenant(client, tenant)
-      await client.query(text, values(found))
-      return requireTenant(client, found.id)
-    })
   return {
-    create: (tenant) => asOwner((client) => create(client, rootKey, tenant)),
-    list: ({ limit = 100, after = '' } = {}) =>
-      asOwner(async (client) => {
-        const text = `${SELECT} where t.slug > $1 order by t.slug limit $2`
-        return (await client.query<RegisteredTenant>(text, [after, Math.min(limit, MAX_PAGE)])).rows
-      }),
-    find: (tenant) => asOwner((client) => find(client, tenant)),
-    suspend: (tenant) => setState(asOwner, tenant, 'suspended'),
-    resume: (tenant) => setState(asOwner, tenant, 'active'),
-    rotateKey: (tenant) =>
-      change(
-        tenant,
-        `update rowhouse.resident set old_key_version = key_version, old_ipad = ipad, old_opad = opad,
-                key_version = $2, ipad = $3, opad = $4 where tenant_id = $1`,
-        ({ id, keyVersion }) => {
-          const { ipad, opad } = rootKey.deriveTenantKey(id, keyVersion + 1)
-          return [id, keyVersion + 1, ipad, opad]
-        },
-      ),
-    retireOldKey: (tenant) =>
-      change(
-        tenant,
-        `update rowhouse.resident set old_key_version = null, old_ipad = null, old_opad = null where tenant_id = $1`,
-        ({ id }) => [id],
-      ),
-    addDomain: (tenant, host) =>
-      asOwner(async (client) => {
-        const { id } = await requireTenant(client, tenant)
-        await client.query('insert into rowhouse.domain (host, tenant_id) values ($1, $2)', [canonicalHost(host), id])
-      }),
-    removeDomain: (host) =>
-      asOwner(async (client) => {
-        await client.query('delete from rowhouse.domain where host = $1', [canonicalHost(host)])
-      }),
-    createApiKey: (tenant, key) => asOwner((client) => addApiKey(client, tenant, key)),
-    revokeApiKey: (id) =>
-      asOwner(async (client) => {
-        const text = 'update rowhouse.api_key set revoked_at = now() where id = $1 and revoked_at is null'
-        return (await client.query(text, [id])).rowCount === 1
-      }),
-    crossings: ({ limit = 100 } = {}) => asOwner((client) => listCrossings(client, Math.min(limit, MAX_PAGE))),
+    create: (tenant) => asOwner((client) => createTenant(client, rootKey, tenant)),
+    list: async ({ limit = DEFAULT_PAGE, after = '' } = {}) => {
+      const entries = requireLimit(limit)
+      return asOwner((client) => listTenants(client, entries, after))
+    },
+    find: (tenant) => asOwner((client) => findTenant(client, tenant)),
+    suspend: (tenant) => asOwner((client) => setState(client, tenant, 'suspended')),
+    resume: (tenant) => asOwner((client) => setState(client, tenant, 'active')),
+    rotateKey: (tenant) => asOwner((client) => rotateKey(client, rootKey, tenant)),
+    retireOldKey: (tenant) => asOwner((client) => retireOldKey(client, tenant)),
+    addDomain: async (tenant, host) => {
+      const name = requireHostName(host)
+      return asOwner((client) => addDomain(client, tenant, name))
+    },
+    removeDomain: async (host) => {
+      const name = requireHostName(host)
+      return asOwner((client) => removeDomain(client, name))
+    },
+    createApiKey: async (tenant, key) => {
+      assertApiKey(key)
+      return asOwner((client) => addApiKey(client, tenant, key))
+    },
+    revokeApiKey: (id) => asOwner((client) => revokeApiKey(client, id)),
+    crossings: async ({ limit = DEFAULT_PAGE } = {}) => {
+      const entries = requireLimit(limit)
+      return asOwner((client) => listCrossings(client, entries))
+    },
     close: () => pool.end(),
   }
 }
 
-type AsOwner = <T>(work: (client: pg.PoolClient) => Promise<T>) => Promise<T>
+function requireLimit(limit: number): number {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= MAX_PAGE) return limit
+  throw new RangeError(`Cannot return ${limit} entries at a time: wanted a limit from 1 to ${MAX_PAGE}`)
+}
 
 function openPool(url: string | undefined): pg.Pool {
-  if (url === undefined || url === '') {
-    throw new ConfigError(
-      'ERR_ADMIN_REQUIRED',
-      'Cannot administrate tenants without an operator login: set ROWHOUSE_ADMIN_URL to a login that may become "rowhouse_owner"',
-    )
-  }
   const pool = new pg.Pool({
-    connectionString: url,
+    connectionString: requireAdminUrl(url),
     max: 2,
     application_name: 'rowhouse-admin',
     connectionTimeoutMillis: 10_000,
@@ -170,9 +133,7 @@ function openPool(url: string | undefined): pg.Pool {
 
 async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect().catch((error: Error) => {
-    throw new UnavailableError('ERR_DATABASE_UNAVAILABLE', `Cannot reach the database: ${error.message}`, {
-      cause: error,
-    })
+    throw toConnectError(error)
   })
   try {
     await client.query('begin')
@@ -187,93 +148,6 @@ async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => 
       () => true,
     )
     client.release(broken)
-    throw explain(error)
+    throw toAdminError(error, 'administrate tenants')
   }
-}
-
-async function create(
-  client: pg.PoolClient,
-  rootKey: RootKey,
-  { slug, name = slug, id }: TenantToCreate,
-): Promise<RegisteredTenant> {
-  requireSlug(slug)
-  const tenantId = id === undefined ? await newId(client) : requireTenantId(id)
-  await client.query('insert into rowhouse.tenant (id, slug, name) values ($1, $2, $3)', [tenantId, slug, name])
-  const { ipad, opad } = rootKey.deriveTenantKey(tenantId, FIRST_KEY_VERSION)
-  await client.query('insert into rowhouse.resident (tenant_id, key_version, ipad, opad) values ($1, $2, $3, $4)', [
-    tenantId,
-    FIRST_KEY_VERSION,
-    ipad,
-    opad,
-  ])
-  return requireTenant(client, tenantId)
-}
-
-async function newId(client: pg.PoolClient): Promise<TenantId> {
-  const { rows } = await client.query<{ id: TenantId }>('select rowhouse.uuidv7() as id')
-  return requireTenantId(rows[0]?.id ?? '')
-}
-
-async function find(client: pg.PoolClient, tenant: string): Promise<RegisteredTenant | undefined> {
-  const column = isTenantId(tenant) ? 'id' : 'slug'
-  const { rows } = await client.query<RegisteredTenant>(`${SELECT} where t.${column} = $1`, [tenant])
-  return rows[0]
-}
-
-async function requireTenant(client: pg.PoolClient, tenant: string): Promise<RegisteredTenant> {
-  const found = await find(client, tenant)
-  if (found !== undefined) return found
-  throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot find tenant "${tenant}": it does not exist`)
-}
-
-function setState(asOwner: AsOwner, tenant: string, state: TenantState): Promise<RegisteredTenant> {
-  return asOwner(async (client) => {
-    const { id } = await requireTenant(client, tenant)
-    await client.query('update rowhouse.tenant set state = $2 where id = $1', [id, state])
-    await client.query('update rowhouse.resident set state = $2 where tenant_id = $1', [id, state])
-    return requireTenant(client, id)
-  })
-}
-
-async function addApiKey(
-  client: pg.PoolClient,
-  tenant: string,
-  { name, units, expiresAt }: ApiKeyToCreate,
-): Promise<NewApiKey> {
-  const { id } = await requireTenant(client, tenant)
-  const key = createApiKey()
-  await client.query(
-    'insert into rowhouse.api_key (id, tenant_id, secret_sha256, name, units, expires_at) values ($1, $2, $3, $4, $5, $6)',
-    [key.id, id, key.secretSha256, name, units?.map(requireUnitId) ?? null, expiresAt ?? null],
-  )
-  return key
-}
-
-async function listCrossings(client: pg.PoolClient, limit: number): Promise<Crossing[]> {
-  const { rows } = await client.query(
-    `select id, opened_at as "openedAt", actor, reason, cardinality(tenants) as tenants, writes, outcome
-       from rowhouse.crossing order by opened_at desc limit $1`,
-    [limit],
-  )
-  return rows.map((row) => ({ ...row, outcome: row.outcome ?? undefined }))
-}
-
-function explain(error: unknown): unknown {
-  const known = toRowhouseError(error)
-  if (!(known instanceof StatementError) || known.constraint?.kind !== 'unique') return known
-  if (known.constraint.name === 'tenant_slug_key') {
-    return new TenantError(
-      'ERR_TENANT_SLUG_TAKEN',
-      'Cannot name a tenant like this: the slug is taken; choose another one',
-      { cause: error },
-    )
-  }
-  if (known.constraint.name === 'domain_pkey') {
-    return new TenantError(
-      'ERR_TENANT_DOMAIN_TAKEN',
-      'Cannot give a tenant this domain: it leads to a tenant already',
-      { cause: error },
-    )
-  }
-  return known
 }
