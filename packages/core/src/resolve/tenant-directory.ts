@@ -13,6 +13,8 @@ export interface DirectoryOptions {
   readonly negativeTtlMs?: number
   /** Unknown names remembered: apart from the others, so that guessing cannot evict tenants. @defaultValue 1 000 */
   readonly maxNegativeEntries?: number
+  /** A clock that only goes forward, in milliseconds. @defaultValue performance.now */
+  readonly now?: () => number
 }
 
 /** A revoked key is refused after this long at most, in milliseconds. */
@@ -26,8 +28,10 @@ const API_KEY_TTL_MS = 5_000
  */
 export function createTenantDirectory(options: DirectoryOptions): TenantDirectory {
   const { lookup, maxEntries = 20_000, ttlMs = 30_000, negativeTtlMs = 2_000, maxNegativeEntries = 1_000 } = options
-  const found = new LRUCache<string, DirectoryEntry>({ max: maxEntries, ttl: ttlMs })
-  const unknown = new LRUCache<string, true>({ max: maxNegativeEntries, ttl: negativeTtlMs })
+  // Read at every lookup: remembered for a while, as is the default, the clock would need a timer.
+  const clock = { perf: { now: options.now ?? (() => performance.now()) }, ttlResolution: 0 }
+  const found = new LRUCache<string, DirectoryEntry>({ ...clock, max: maxEntries, ttl: ttlMs })
+  const unknown = new LRUCache<string, true>({ ...clock, max: maxNegativeEntries, ttl: negativeTtlMs })
   const running = new Map<string, Promise<DirectoryEntry | undefined>>()
   /** Rises when something was forgotten: an answer asked for before that must not be remembered. */
   let generation = 0
