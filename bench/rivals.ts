@@ -33,7 +33,7 @@ const peerTable = pgTable('peer', columns)
 
 /** Rowhouse: `withTenant` and a statement that does not name the tenant. */
 export async function openRowhouse(database: BenchDatabase, url: string): Promise<Rival> {
-  const rowhouse = await createRowhouse({ url, rootKey: database.rootKey, poolSize: CONNECTIONS - 2, lanes: 2 })
+  const rowhouse = await createRowhouse({ url, rootKey: database.rootKey, poolSize: CONNECTIONS - 2 })
   const slug = (tenant: number) => database.tenants[tenant]?.slug ?? ''
   return {
     read: (tenant, id) =>

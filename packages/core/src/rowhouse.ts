@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { Pool } from 'pg'
 import { type Logger, SILENT, withTenantFields } from './context/log.ts'
 import {
@@ -47,7 +48,11 @@ export interface RowhouseOptions {
   readonly schema?: string
   /** Connections for transactions, long statements and ORMs' checkouts. @defaultValue 10 */
   readonly poolSize?: number
-  /** Pipelined connections that carry short statements of all tenants; 0 turns them off. @defaultValue 2 */
+  /**
+   * Pipelined connections that carry short statements of all tenants; 0 turns them off. One keeps one core of the server
+   * as busy as one Node process can; a second keeps others going while a slow statement holds the first.
+   * @defaultValue 2, or 1 on a machine with one or two cores
+   */
   readonly lanes?: number
   /** False behind a pooler without prepared statements (PgBouncer before 1.21). @defaultValue true */
   readonly preparedStatements?: boolean
@@ -260,6 +265,14 @@ async function assertRootKey(executor: Executor): Promise<void> {
   )
 }
 
+/**
+ * Where the server may share two cores with this process, a second lane makes three busy processes of two: measured,
+ * 16 reads in flight: 23,200/s with p99 2.5 ms on one lane, 16,800/s with p99 5.4 ms on two.
+ */
+function defaultLanes(): number {
+  return availableParallelism() > 2 ? 2 : 1
+}
+
 function executorConfig(options: RowhouseOptions): ExecutorConfig {
   if (options.url === undefined || options.url === '') {
     throw new ConfigError(
@@ -281,7 +294,7 @@ function executorConfig(options: RowhouseOptions): ExecutorConfig {
     idleInTransactionTimeoutMs: options.idleInTransactionTimeoutMs ?? 60_000,
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     preparedStatements: options.preparedStatements ?? true,
-    lanes: options.lanes ?? 2,
+    lanes: options.lanes ?? defaultLanes(),
     poolSize: options.poolSize ?? 10,
     maxWaiting: options.maxWaiting ?? 10_000,
     maxWaitingPerTenant: options.maxWaitingPerTenant ?? 2_000,
