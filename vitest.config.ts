@@ -3,10 +3,10 @@ import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
 import { ClosingLineReporter } from './tools/closing-line-reporter.ts'
 
 /** Workspace packages are resolved to their TypeScript source, never to a build that may be stale. */
-const conditions = ['source', 'module', 'node', 'development|production']
+const conditions = ['source', 'node', 'development|production']
 
 /** Folders of core/test whose result does not depend on the server's version: they run against one only. */
-const anyServer = ['adapters', 'resolve', 'orm', 'repo'].map((folder) => `packages/core/test/${folder}/**`)
+const anyServer = ['adapters', 'resolve', 'orm', 'observe', 'repo'].map((folder) => `packages/core/test/${folder}/**`)
 
 const globalSetup = ['packages/core/test/support/global-setup.ts']
 

@@ -56,15 +56,6 @@ export class UsageMeter {
     return all.map((usage) => ({ ...usage })).sort((a, b) => b.elapsedMs - a.elapsedMs)
   }
 
-  /** Returns the `limit` busiest tenants and everybody else summed up as `other`: bounded labels for metrics. */
-  top(limit: number): readonly TenantUsage[] {
-    const all = this.snapshot()
-    if (all.length <= limit) return all
-    const rest = emptyUsage('other', 'other')
-    for (const usage of all.slice(limit)) add(rest, usage)
-    return [...all.slice(0, limit), rest]
-  }
-
   #of({ tenant }: TenantContext): TenantUsage {
     let usage = this.#tenants.get(tenant.id)
     if (usage === undefined) {
@@ -78,14 +69,4 @@ export class UsageMeter {
 
 function emptyUsage(tenantId: string, slug: string): TenantUsage {
   return { tenantId, slug, statements: 0, errors: 0, rows: 0, bytes: 0, elapsedMs: 0, checkouts: 0, waitedMs: 0 }
-}
-
-function add(into: TenantUsage, usage: TenantUsage): void {
-  into.statements += usage.statements
-  into.errors += usage.errors
-  into.rows += usage.rows
-  into.bytes += usage.bytes
-  into.elapsedMs += usage.elapsedMs
-  into.checkouts += usage.checkouts
-  into.waitedMs += usage.waitedMs
 }
