@@ -69,7 +69,7 @@ describe('fromJwt()', () => {
   const faults: readonly (readonly [what: string, token: () => Promise<string> | string, found: string])[] = [
     ['another issuer', () => sign(claims({ iss: 'https://evil.test' })), 'ERR_JWT_CLAIM_VALIDATION_FAILED'],
     ['another audience', () => sign(claims({ aud: 'billing' })), 'ERR_JWT_CLAIM_VALIDATION_FAILED'],
-    ['no end', () => sign(claims({ exp: undefined })), 'ERR_JWT_CLAIM_VALIDATION_FAILED'],
+    ['no end', () => sign(claims({ exp: undefined as never })), 'ERR_JWT_CLAIM_VALIDATION_FAILED'],
     ['an end in the past', () => sign(claims({ exp: now() - 120 })), 'ERR_JWT_EXPIRED'],
     ['a beginning in the future', () => sign(claims({ nbf: now() + 120 })), 'ERR_JWT_CLAIM_VALIDATION_FAILED'],
     ['no tenant', () => sign(claims({ tenant: undefined })), 'ERR_JWT_CLAIM_VALIDATION_FAILED'],

@@ -146,7 +146,7 @@ describe('createResolver() refuses', () => {
     ],
   ]
   it.each(cases)('%s', async (_what, host, headers, code, message, cause) => {
-    const { error } = await resolve(host, headers)
+    const { error } = await resolve(host as string, headers as never)
     expect(error).toMatchObject({ code, message })
     expect(error?.cause?.code).toBe(cause)
   })

@@ -19,7 +19,7 @@ export const keys = { acme: createApiKey(), globex: createApiKey(), dormant: cre
 
 const slugs = ['acme', 'globex', 'initech', 'umbrella', 'dormant']
 
-export function tenantOf(slug: string): Tenant {
+function tenantOf(slug: string): Tenant {
   const state: TenantState = slug === 'dormant' ? 'suspended' : 'active'
   const id = requireTenantId(`00000000-0000-4000-8000-00000000000${slugs.indexOf(slug)}`)
   return { id, slug, state, epoch: 1, keyVersion: 1 }
