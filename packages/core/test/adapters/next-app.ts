@@ -67,9 +67,11 @@ export async function startNextApp(): Promise<NextApp> {
     await build(folder)
     const { server, port } = await serve(folder)
     const close = async () => {
-      const ended = once(server, 'exit')
-      server.kill('SIGKILL')
-      await ended
+      if (server.exitCode === null) {
+        const ended = once(server, 'exit')
+        server.kill('SIGKILL')
+        await ended
+      }
       await rm(folder, { recursive: true, force: true })
     }
     return { port, close }
