@@ -367,7 +367,9 @@ begin atomic
     from pg_class t
     join pg_namespace n on n.oid = t.relnamespace,
     lateral (values
-      (not has_schema_privilege('rowhouse_owner', n.oid, 'usage') or not has_schema_privilege('rowhouse_owner', n.oid, 'create'),
+      -- Granted to the owner by name: what it may as PUBLIC, the next line takes away.
+      (n.nspowner <> to_regrole('rowhouse_owner') and 2 > (select count(distinct acl.privilege_type) from aclexplode(n.nspacl) acl
+         where acl.grantee = to_regrole('rowhouse_owner') and acl.privilege_type in ('USAGE', 'CREATE')),
        format('schema %I is open to rowhouse_owner', n.nspname), 'grant usage, create on schema %s to rowhouse_owner;'),
       (has_schema_privilege('rowhouse_app', n.oid, 'create'),
        format('nobody but owners makes anything in schema %I', n.nspname), 'revoke create on schema %s from public, rowhouse_app cascade;'),
