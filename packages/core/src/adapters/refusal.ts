@@ -75,7 +75,7 @@ const RETRY_AFTER_MS = 1_000
  * foreign ones, so that the answer cannot be used to test whether a stolen key is anybody's. The reason is in the
  * error, for the log. What is no refusal is a 500 without detail.
  */
-function presentRefusal(error: unknown, requestId?: string): Refusal {
+export function presentRefusal(error: unknown, requestId?: string): Refusal {
   const code = presentedCode(error)
   const status = code === undefined ? 500 : STATUS[code]
   const shown = status === 500 ? {} : { code }

@@ -34,9 +34,10 @@ describe('tenantFromRequest() as a hook of Fastify', () => {
     app.post('/throws', async () => {
       throw new Error('thrown by the handler')
     })
-    await app.register(async (scope) => {
+    await app.register((scope, _options, done) => {
       scope.addHook('preHandler', async () => void seen.set('scope', runningTenant()))
       scope.post('/scoped', async () => ({}))
+      done()
     })
     await app.listen({ port: 0, host: '127.0.0.1' })
   })
