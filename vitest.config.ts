@@ -6,7 +6,9 @@ import { ClosingLineReporter } from './tools/closing-line-reporter.ts'
 const conditions = ['source', 'node', 'development|production']
 
 /** Folders of core/test whose result does not depend on the server's version: they run against one only. */
-const anyServer = ['adapters', 'resolve', 'orm', 'observe', 'repo'].map((folder) => `packages/core/test/${folder}/**`)
+const anyServer = ['adapters', 'resolve', 'orm', 'observe', 'pooler', 'repo'].map(
+  (folder) => `packages/core/test/${folder}/**`,
+)
 
 const globalSetup = ['packages/core/test/support/global-setup.ts']
 
