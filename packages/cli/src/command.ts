@@ -31,6 +31,28 @@ export const jsonFlag = {
   brief: 'Print one JSON object (progress: one JSON line per event)',
 } as const
 
+/** Names a file for those whose environment everybody reads; the URL itself holds a password and is no flag. */
+export const adminUrlFileFlag = {
+  kind: 'parsed',
+  parse: String,
+  optional: true,
+  placeholder: 'path',
+  brief: "File that holds the operator's URL, instead of ROWHOUSE_ADMIN_URL",
+} as const
+
+export interface AdminFlags extends JsonFlag {
+  readonly adminUrlFile?: string
+}
+
+/** Returns a parser for whole numbers, so that a bad one is a mistake of usage and no failure. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
+    if (value >= min && value <= max) return value
+    throw new RangeError(`wanted a whole number from ${min} to ${max}`)
+  }
+}
+
 /** Makes a command of a function: prints its errors with code and remedy, and turns them into exit codes. */
 export function command<Flags extends JsonFlag, Args extends readonly string[]>(
   work: (io: Io, flags: Flags, ...args: Args) => Promise<void>,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { buildApplication, buildRouteMap, run as runApplication } from '@stricli/core'
 import type { Context, Io } from './command.ts'
 import { demoCommand } from './commands/demo.ts'
@@ -23,10 +24,16 @@ const application = buildApplication(
   }),
   {
     name: 'rowhouse',
+    versionInfo: { getCurrentVersion: async () => readVersion() },
     scanner: { caseStyle: 'allow-kebab-for-camel' },
     documentation: { caseStyle: 'convert-camel-to-kebab' },
   },
 )
+
+function readVersion(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}
 
 /**
  * Runs the command line and returns its exit code. Results go to `io.stdout`, everything said to people to `io.stderr`.

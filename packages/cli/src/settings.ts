@@ -11,23 +11,31 @@ export type Environment = Readonly<Record<string, string | undefined>>
  */
 export function readSetting(env: Environment, name: string): string | undefined {
   const file = env[`${name}_FILE`]
-  if (file === undefined || file === '') return env[name]
+  return file === undefined || file === '' ? env[name] : readSecretFile(file, `${name}_FILE`)
+}
+
+function readSecretFile(file: string, namedBy: string): string {
   try {
     return readFileSync(file, 'utf8').trim()
   } catch (error) {
     throw new ConfigError(
       'ERR_CONFIG_INVALID',
-      `Cannot read the file "${file}" that ${name}_FILE names: ${(error as Error).message}`,
-      {
-        cause: error,
-      },
+      `Cannot read the file "${file}" that ${namedBy} names: ${(error as Error).message}`,
+      { cause: error },
     )
   }
 }
 
 /** What operators' commands connect with. Missing values are refused, with the remedy, by the library. */
-export function adminSettings(env: Environment): { url: string | undefined; rootKey: string | undefined } {
-  return { url: readSetting(env, 'ROWHOUSE_ADMIN_URL'), rootKey: readSetting(env, 'ROWHOUSE_ROOT_KEY') }
+export function adminSettings(
+  env: Environment,
+  { adminUrlFile }: { readonly adminUrlFile?: string } = {},
+): { url: string | undefined; rootKey: string | undefined } {
+  const url =
+    adminUrlFile === undefined
+      ? readSetting(env, 'ROWHOUSE_ADMIN_URL')
+      : readSecretFile(adminUrlFile, '--admin-url-file')
+  return { url, rootKey: readSetting(env, 'ROWHOUSE_ROOT_KEY') }
 }
 
 /** What scoped statements connect with: the application's own login. */

@@ -1,5 +1,5 @@
 import { buildCommand } from '@stricli/core'
-import { type Context, command, type Io, type JsonFlag, jsonFlag } from '../command.ts'
+import { type Context, command, type Io, type JsonFlag, jsonFlag, wholeNumber } from '../command.ts'
 import { printJson } from '../print.ts'
 import { readSetting } from '../settings.ts'
 
@@ -41,9 +41,14 @@ export const demoCommand = buildCommand<Flags, [], Context>({
   parameters: {
     flags: {
       json: jsonFlag,
-      port: { kind: 'parsed', parse: Number, default: '4000', brief: 'TCP port on 127.0.0.1' },
-      tenants: { kind: 'parsed', parse: Number, default: '50', brief: 'Companies to make' },
-      shipments: { kind: 'parsed', parse: Number, default: '500000', brief: 'Shipments of all companies together' },
+      port: { kind: 'parsed', parse: wholeNumber(0, 65_535), default: '4000', brief: 'TCP port on 127.0.0.1' },
+      tenants: { kind: 'parsed', parse: wholeNumber(2, 1_000), default: '50', brief: 'Companies to make' },
+      shipments: {
+        kind: 'parsed',
+        parse: wholeNumber(0, 100_000_000),
+        default: '500000',
+        brief: 'Shipments of all companies together',
+      },
       dataDir: { kind: 'parsed', parse: String, optional: true, brief: 'Folder that keeps the data' },
     },
   },

@@ -1,18 +1,19 @@
 import { buildCommand } from '@stricli/core'
 import { install } from 'rowhouse/install'
-import { type Context, command, type JsonFlag, jsonFlag } from '../command.ts'
+import { type AdminFlags, adminUrlFileFlag, type Context, command, jsonFlag } from '../command.ts'
 import { printJson } from '../print.ts'
 import { adminSettings, readSetting } from '../settings.ts'
 
-interface Flags extends JsonFlag {
+interface Flags extends AdminFlags {
   readonly dryRun: boolean
 }
 
 export const installCommand = buildCommand<Flags, [], Context>({
-  func: command<Flags, []>(async (io, { dryRun, json }) => {
+  func: command<Flags, []>(async (io, flags) => {
+    const { dryRun, json } = flags
     const appPassword = readSetting(io.env, 'ROWHOUSE_APP_PASSWORD')
     const { version, applied } = await install({
-      ...adminSettings(io.env),
+      ...adminSettings(io.env, flags),
       dryRun,
       ...(appPassword ? { appPassword } : {}),
     })
@@ -36,6 +37,7 @@ export const installCommand = buildCommand<Flags, [], Context>({
   parameters: {
     flags: {
       json: jsonFlag,
+      adminUrlFile: adminUrlFileFlag,
       dryRun: { kind: 'boolean', default: false, withNegated: false, brief: 'Print the SQL and change nothing' },
     },
   },

@@ -1,17 +1,18 @@
 import { buildCommand } from '@stricli/core'
 import { protect } from 'rowhouse/install'
-import { type Context, command, type JsonFlag, jsonFlag } from '../command.ts'
+import { type AdminFlags, adminUrlFileFlag, type Context, command, jsonFlag } from '../command.ts'
 import { printJson } from '../print.ts'
 import { adminSettings } from '../settings.ts'
 
-interface Flags extends JsonFlag {
+interface Flags extends AdminFlags {
   readonly dryRun: boolean
   readonly unitScope: boolean
 }
 
 export const protectCommand = buildCommand<Flags, string[], Context>({
-  func: command<Flags, string[]>(async (io, { dryRun, unitScope, json }, ...names) => {
-    const { url } = adminSettings(io.env)
+  func: command<Flags, string[]>(async (io, flags, ...names) => {
+    const { dryRun, unitScope, json } = flags
+    const { url } = adminSettings(io.env, flags)
     const plans = await protect({ url, dryRun, tables: names.map((name) => ({ name, unitScope })) })
     if (json) return printJson(io, { dryRun, tables: plans })
     for (const { table, changes, warnings, faults } of plans) {
@@ -27,6 +28,7 @@ export const protectCommand = buildCommand<Flags, string[], Context>({
   parameters: {
     flags: {
       json: jsonFlag,
+      adminUrlFile: adminUrlFileFlag,
       dryRun: { kind: 'boolean', default: false, withNegated: false, brief: 'Print the SQL and change nothing' },
       unitScope: {
         kind: 'boolean',

@@ -1,5 +1,5 @@
 import { buildCommand } from '@stricli/core'
-import { createRowhouse, type ScopedDb, type TenantScope } from 'rowhouse'
+import { createRowhouse, requireUnitId, type ScopedDb, type TenantScope } from 'rowhouse'
 import { type Context, command, type Io, type JsonFlag, jsonFlag } from '../command.ts'
 import { printJson, printRows } from '../print.ts'
 import { appSettings } from '../settings.ts'
@@ -20,7 +20,7 @@ const scopeFlags = {
   actor: { kind: 'parsed', parse: String, optional: true, brief: 'Who acts, e.g. staff:7' },
   unit: {
     kind: 'parsed',
-    parse: String,
+    parse: requireUnitId,
     optional: true,
     variadic: true,
     brief: 'Unit the statement is limited to; may be repeated',

@@ -1,15 +1,15 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
-import { TenantError } from 'rowhouse'
+import { requireTenantId, TenantError } from 'rowhouse'
 import { createTenantAdmin, type RegisteredTenant, type TenantAdmin } from 'rowhouse/install'
-import { type Context, command, type Io, type JsonFlag, jsonFlag } from '../command.ts'
+import { type AdminFlags, adminUrlFileFlag, type Context, command, type Io, jsonFlag, wholeNumber } from '../command.ts'
 import { printJson, printRows } from '../print.ts'
 import { adminSettings } from '../settings.ts'
 
 const COLUMNS = ['slug', 'name', 'state', 'model', 'epoch', 'keyVersion', 'createdAt', 'id'] as const
 const tenantArgument = { parse: String, brief: 'Slug or id', placeholder: 'tenant' } as const
 
-async function withTenants<T>(io: Io, work: (tenants: TenantAdmin) => Promise<T>): Promise<T> {
-  const tenants = createTenantAdmin(adminSettings(io.env))
+async function withTenants<T>(io: Io, flags: AdminFlags, work: (tenants: TenantAdmin) => Promise<T>): Promise<T> {
+  const tenants = createTenantAdmin(adminSettings(io.env, flags))
   try {
     return await work(tenants)
   } finally {
@@ -22,21 +22,23 @@ function printTenant(io: Io, tenant: RegisteredTenant, json: boolean): void {
   else printRows(io, [{ ...tenant }], COLUMNS)
 }
 
-interface CreateFlags extends JsonFlag {
+interface CreateFlags extends AdminFlags {
   readonly name?: string
   readonly id?: string
 }
 
 const create = buildCommand<CreateFlags, [string], Context>({
-  func: command<CreateFlags, [string]>(async (io, { json, name, id }, slug) => {
+  func: command<CreateFlags, [string]>(async (io, flags, slug) => {
+    const { json, name, id } = flags
     const wanted = { slug, ...(name === undefined ? {} : { name }), ...(id === undefined ? {} : { id }) }
-    printTenant(io, await withTenants(io, (tenants) => tenants.create(wanted)), json)
+    printTenant(io, await withTenants(io, flags, (tenants) => tenants.create(wanted)), json)
   }),
   parameters: {
     flags: {
       json: jsonFlag,
+      adminUrlFile: adminUrlFileFlag,
       name: { kind: 'parsed', parse: String, optional: true, brief: 'Name shown to people' },
-      id: { kind: 'parsed', parse: String, optional: true, brief: 'UUID, for a tenant that exists elsewhere' },
+      id: { kind: 'parsed', parse: requireTenantId, optional: true, brief: 'UUID, for a tenant that exists elsewhere' },
     },
     positional: {
       kind: 'tuple',
@@ -46,14 +48,17 @@ const create = buildCommand<CreateFlags, [string], Context>({
   docs: { brief: 'Create a tenant in shared tables' },
 })
 
-interface ListFlags extends JsonFlag {
+interface ListFlags extends AdminFlags {
   readonly limit: number
   readonly after?: string
 }
 
 const list = buildCommand<ListFlags, [], Context>({
-  func: command<ListFlags, []>(async (io, { json, limit, after }) => {
-    const rows = await withTenants(io, (tenants) => tenants.list({ limit, ...(after === undefined ? {} : { after }) }))
+  func: command<ListFlags, []>(async (io, flags) => {
+    const { json, limit, after } = flags
+    const rows = await withTenants(io, flags, (tenants) =>
+      tenants.list({ limit, ...(after === undefined ? {} : { after }) }),
+    )
     if (json) return printJson(io, rows)
     printRows(
       io,
@@ -64,31 +69,38 @@ const list = buildCommand<ListFlags, [], Context>({
   parameters: {
     flags: {
       json: jsonFlag,
-      limit: { kind: 'parsed', parse: Number, default: '100', brief: 'Tenants at most' },
+      adminUrlFile: adminUrlFileFlag,
+      limit: { kind: 'parsed', parse: wholeNumber(1, 1_000), default: '100', brief: 'Tenants at most' },
       after: { kind: 'parsed', parse: String, optional: true, brief: 'Slug of the last tenant of the page before' },
     },
   },
   docs: { brief: 'List tenants by slug' },
 })
 
-const show = buildCommand<JsonFlag, [string], Context>({
-  func: command<JsonFlag, [string]>(async (io, { json }, name) => {
-    const tenant = await withTenants(io, (tenants) => tenants.find(name))
+const show = buildCommand<AdminFlags, [string], Context>({
+  func: command<AdminFlags, [string]>(async (io, flags, name) => {
+    const tenant = await withTenants(io, flags, (tenants) => tenants.find(name))
     if (tenant === undefined)
       throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot show tenant "${name}": it does not exist`)
-    printTenant(io, tenant, json)
+    printTenant(io, tenant, flags.json)
   }),
-  parameters: { flags: { json: jsonFlag }, positional: { kind: 'tuple', parameters: [tenantArgument] } },
+  parameters: {
+    flags: { json: jsonFlag, adminUrlFile: adminUrlFileFlag },
+    positional: { kind: 'tuple', parameters: [tenantArgument] },
+  },
   docs: { brief: 'Show one tenant' },
 })
 
 /** Commands that do one thing to one tenant and show it afterwards. */
 function change(brief: string, work: (tenants: TenantAdmin, name: string) => Promise<RegisteredTenant>) {
-  return buildCommand<JsonFlag, [string], Context>({
-    func: command<JsonFlag, [string]>(async (io, { json }, name) => {
-      printTenant(io, await withTenants(io, (tenants) => work(tenants, name)), json)
+  return buildCommand<AdminFlags, [string], Context>({
+    func: command<AdminFlags, [string]>(async (io, flags, name) => {
+      printTenant(io, await withTenants(io, flags, (tenants) => work(tenants, name)), flags.json)
     }),
-    parameters: { flags: { json: jsonFlag }, positional: { kind: 'tuple', parameters: [tenantArgument] } },
+    parameters: {
+      flags: { json: jsonFlag, adminUrlFile: adminUrlFileFlag },
+      positional: { kind: 'tuple', parameters: [tenantArgument] },
+    },
     docs: { brief },
   })
 }

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import pg from 'pg'
 import { createTenantAdmin, install, protect } from 'rowhouse/install'
 import { type EmbeddedPostgres, startPostgres } from 'rowhouse-embedded'
@@ -48,6 +50,10 @@ describe('a login with CREATEROLE that owns the database, and no superuser', () 
       admin.query<{ password: string }>(`select rolpassword as password from pg_authid where rolname = 'rowhouse_app'`),
     )
     expect(rows[0]?.password).toMatch(/^SCRAM-SHA-256\$4096:/)
+    // The server logs every statement; that it does shows in the verifier.
+    const log = readFileSync(join(server.dataDir, 'server.log'), 'utf8')
+    expect(log).toContain(`alter role rowhouse_app login password 'SCRAM-SHA-256$4096:`)
+    expect(log).not.toContain('and long')
   })
 
   it('protects tables and administrates tenants afterwards, and never had to be more', async () => {
