@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { ConfigError, isRowhouseError, MigrationError } from '../errors.ts'
+import { toRowhouseError } from '../postgres/database-error.ts'
 import { SQLSTATE } from '../postgres/sqlstate.ts'
 import { parseRootKey, type RootKey } from '../seal/tenant-key.ts'
 import { PLATFORM } from '../tenant/platform.ts'
@@ -224,13 +225,22 @@ async function admitPlatform(client: pg.Client, rootKey: RootKey): Promise<void>
   }
 }
 
+/** Roles belong to the server: an installer of another of its databases may change this one in the same moment. */
+const ROLE_ATTEMPTS = 5
+const CONCURRENT_CHANGE = 'tuple concurrently updated'
+
 /** A verifier holds no character that a literal would need escaped; ALTER ROLE takes no parameters. */
-async function allowLogin(client: pg.Client, password: string): Promise<void> {
-  await client.query(`alter role rowhouse_app login password '${scramVerifier(password)}'`).catch((error) => {
+async function allowLogin(client: pg.Client, password: string, attempt = 1): Promise<void> {
+  try {
+    await client.query(`alter role rowhouse_app login password '${scramVerifier(password)}'`)
+  } catch (error) {
+    const { message, code } = error as Error & { code?: string }
+    if (message.includes(CONCURRENT_CHANGE) && attempt < ROLE_ATTEMPTS) return allowLogin(client, password, attempt + 1)
+    if (code !== SQLSTATE.insufficientPrivilege) throw toRowhouseError(error)
     throw new MigrationError(
       'ERR_PRIVILEGE_MISSING',
       'Cannot set the password of "rowhouse_app": this login needs CREATEROLE and, from PostgreSQL 16 on, ADMIN on that role; use the login that installed Rowhouse',
       { cause: error },
     )
-  })
+  }
 }
