@@ -1,4 +1,5 @@
 import { buildCommand } from '@stricli/core'
+import { ConfigError } from 'rowhouse'
 import { type Context, command, type Io, type JsonFlag, jsonFlag, wholeNumber } from '../command.ts'
 import { printJson } from '../print.ts'
 import { readSetting } from '../settings.ts'
@@ -19,10 +20,38 @@ interface ProgressEvent {
   readonly note?: string
 }
 
+/** What is used of the example. Described here, because the published command is compiled without it. */
+interface FreightExample {
+  startFreightDemo(options: {
+    readonly port: number
+    readonly tenants: number
+    readonly shipments: number
+    readonly dataDir?: string
+    readonly databaseUrl?: string
+    readonly signal?: AbortSignal
+    onProgress(event: ProgressEvent): void
+  }): Promise<{ readonly urls: readonly string[]; stop(): Promise<void> }>
+}
+
+/** The example is found in a checkout of the repository only. */
+const EXAMPLE = 'rowhouse-example-freight'
+
+async function loadExample(): Promise<FreightExample> {
+  try {
+    return (await import(EXAMPLE)) as FreightExample
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      'Cannot start the demonstration: the freight example is part of the repository, not of this package; clone it and run "npm run demo"',
+      { cause: error },
+    )
+  }
+}
+
 export const demoCommand = buildCommand<Flags, [], Context>({
   func: command<Flags, []>(async (io, { json, port, tenants, shipments, dataDir }) => {
-    // The example is not part of the published command: it is found in a checkout of the repository only.
-    const { startFreightDemo } = await import('rowhouse-example-freight')
+    const { startFreightDemo } = await loadExample()
     const databaseUrl = readSetting(io.env, 'DATABASE_URL')
     const demo = await startFreightDemo({
       port,
