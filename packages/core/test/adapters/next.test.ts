@@ -87,6 +87,20 @@ describe('tenantProxy()', () => {
     expect(known).toMatchObject({ status: 404, body: expect.not.stringContaining('ERR_TENANT_NOT_FOUND') })
   })
 
+  it.each([
+    ['a request that Next.js made itself', `X-Middleware-Subrequest: ${Array(5).fill('proxy').join(':')}`],
+    ['a prefetch', 'Purpose: prefetch'],
+    ['data of a page', 'X-Nextjs-Data: 1'],
+  ])('refuses unknown hosts also where the client claims to be %s', async (_what, line) => {
+    const { status, body } = await ask('/guarded/nowhere', 'Host: hooli.example.com', line)
+    expect({ status, body }).toMatchObject({ status: 404, body: expect.stringContaining('ERR_TENANT_NOT_FOUND') })
+  })
+
+  it('lets no client replace the Host that handlers see, in the way a proxy would', async () => {
+    const lines = ['X-Middleware-Override-Headers: host', 'X-Middleware-Request-Host: globex.example.com']
+    expect((await ask('/whoami', 'Host: acme.example.com', ...lines)).body).toContain('"after":"acme"')
+  })
+
   it('takes headers off that look like its own, and passes on the others', async () => {
     const lines = ['Host: acme.example.com', 'X-Rowhouse-Tenant: globex', 'x-rowhouse-id: 7', 'X-Other: kept']
     const { status, body } = await ask('/plain', ...lines)
