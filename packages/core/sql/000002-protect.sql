@@ -131,6 +131,33 @@ begin atomic
     from pg_attribute a where a.attrelid = target and a.attnum = number;
 end;
 
+-- Views that reach the table past its policies, however many views lie between, and the one that opens the way.
+--   * A view reads and writes as its owner, whom policies bind unless it is a superuser or has BYPASSRLS.
+--   * With security_invoker it is as if the table were named directly, also below other views.
+--   * A materialized view holds what its owner once read, whatever the views below it check.
+create function rowhouse.views_around(target regclass)
+returns table (relation regclass, opened_by regclass)
+language sql stable
+begin atomic
+  with recursive above (relation, opened_by) as (
+    select target, null::regclass
+    union
+    select v.oid::regclass,
+           case when v.relkind = 'm' then v.oid::regclass
+                when i.invoker then null
+                when b.opened_by is not null then b.opened_by
+                when b.relation = target and (o.rolsuper or o.rolbypassrls) then v.oid::regclass end
+      from above b
+      join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = b.relation
+      join pg_rewrite r on r.oid = d.objid
+      join pg_class v on v.oid = r.ev_class and v.relkind in ('v', 'm') and v.oid <> b.relation
+      join pg_roles o on o.oid = v.relowner,
+           lateral (select coalesce((select x.option_value::boolean from pg_options_to_table(v.reloptions) x
+                                      where x.option_name = 'security_invoker'), false)) i (invoker)
+  )
+  select a.relation, a.opened_by from above a where a.opened_by is not null;
+end;
+
 create function rowhouse.protect_faults(target regclass, unit_scope boolean)
 returns table (kind text, code text, message text, statement text)
 language plpgsql stable
@@ -256,20 +283,16 @@ begin
     join pg_class q on q.oid = d.refobjid and q.relkind = 'S'
    where def.adrelid = target;
 
-  -- A view reads with its owner's rights, and a materialized view has read already.
   return query
-  select distinct 'fault', 'view-around-policies',
-         format('%s %s reads %s past its policies and the application may read it', case v.relkind when 'm' then 'materialized view' else 'view' end, v.oid::regclass, target),
-         case v.relkind when 'm' then format('revoke all on %s from public, rowhouse_app;', v.oid::regclass)
-                        else format('alter view %s set (security_invoker = true);', v.oid::regclass) end
-    from pg_depend d
-    join pg_rewrite r on r.oid = d.objid
-    join pg_class v on v.oid = r.ev_class and v.relkind in ('v', 'm')
-    join pg_roles o on o.oid = v.relowner
-   where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = target
-     and has_any_column_privilege('rowhouse_app', v.oid, 'select')
-     and (v.relkind = 'm' or ((o.rolsuper or o.rolbypassrls)
-          and not coalesce((select x.option_value::boolean from pg_options_to_table(v.reloptions) x where x.option_name = 'security_invoker'), false)));
+  select 'fault', 'view-around-policies',
+         format('%s %s reaches %s past its policies and the application may use it', case v.relkind when 'm' then 'materialized view' else 'view' end, v.oid::regclass, target),
+         case o.relkind when 'm' then format('revoke all on %s from public, rowhouse_app;', v.oid::regclass)
+                        else format('alter view %s set (security_invoker = true);', o.oid::regclass) end
+    from rowhouse.views_around(target) a
+    join pg_class v on v.oid = a.relation
+    join pg_class o on o.oid = a.opened_by
+   where has_any_column_privilege('rowhouse_app', v.oid, 'select')
+      or (v.relkind = 'v' and (has_any_column_privilege('rowhouse_app', v.oid, 'insert, update') or has_table_privilege('rowhouse_app', v.oid, 'delete')));
 
   return query
   select 'warning', 'foreign-key-to-central', format('%s on %s refers to %s, which the application may not read: inserting tells which of its keys exist', c.conname, target, c.confrelid::regclass),
@@ -511,7 +534,7 @@ grant execute on function
   rowhouse.tenant_condition(), rowhouse.unit_condition(), rowhouse.canonical_policies(boolean), rowhouse.deparsed(text),
   rowhouse.is_reserved(regclass), rowhouse.columns_of(regclass, smallint[]), rowhouse.led_by_tenant(text),
   rowhouse.foreign_key_by_tenant(pg_constraint), rowhouse.mend_key(pg_constraint), rowhouse.mend_index(regclass),
-  rowhouse.mend_sequence(regclass, smallint, regclass), rowhouse.protect_faults(regclass, boolean),
+  rowhouse.mend_sequence(regclass, smallint, regclass), rowhouse.views_around(regclass), rowhouse.protect_faults(regclass, boolean),
   rowhouse.protect_changes(regclass, boolean), rowhouse.schema_changes(regclass), rowhouse.has_exact_grants(regclass),
   rowhouse.with_children(regclass), rowhouse.open_parents(regclass), rowhouse.plan_protect(regclass, boolean),
   rowhouse.protect(regclass, boolean), rowhouse.publish_reference(regclass)

@@ -113,6 +113,24 @@ describe('plan_protect() finds', () => {
       `create table t (${KEY}); create materialized view v as select * from t; grant select (id) on v to public`,
     ],
     [
+      'view-around-policies',
+      `create table t (${KEY}); create view v as select * from t; create view w as select * from v; grant select on w to rowhouse_app`,
+    ],
+    ...['insert', 'update (id)', 'delete'].map((privilege) => [
+      'view-around-policies',
+      `create table t (${KEY}); create view v as select * from t; grant ${privilege} on v to rowhouse_app`,
+    ]),
+    [
+      'view-around-policies',
+      `create table t (${KEY}); create view v with (security_invoker = true) as select * from t;
+       create materialized view m as select * from v; grant select on m to rowhouse_app`,
+    ],
+    [
+      'view-around-policies',
+      `create table t (${KEY}); create materialized view m as select * from t;
+       create view w as select * from m; grant select on w to rowhouse_app`,
+    ],
+    [
       'parent-open',
       `create table p (${KEY}); create table t () inherits (p); alter table t add primary key (tenant_id, id); grant select on p to rowhouse_app`,
     ],
@@ -142,6 +160,50 @@ describe('plan_protect() finds', () => {
       expect(await codes('t', 'fault')).toEqual([])
     },
   )
+
+  it.each([
+    ['select from', 'select count(*)::int as rows from w', 'select'],
+    [
+      'delete through',
+      'with gone as (delete from w returning 1) select count(*)::int as rows from gone',
+      'select, delete',
+    ],
+    [
+      'update through',
+      'with seen as (update w set id = id returning 1) select count(*)::int as rows from seen',
+      'select, update',
+    ],
+  ])('the way around the policies that a view over a view opens: %s it', async (_, attack, privileges) => {
+    await admin.query(`create table t (${KEY}); insert into t values (gen_random_uuid(), 1), (gen_random_uuid(), 2)`)
+    await protect({ url: database.adminUrl, tables: [{ name: 'shop.t' }] })
+    await admin.query(
+      `create view v as select * from t; create view w as select * from v; grant ${privileges} on w to rowhouse_app`,
+    )
+    const asApp = async () => {
+      await admin.query('begin; set local role rowhouse_app')
+      return admin.query(attack).finally(() => admin.query('rollback'))
+    }
+    expect((await asApp()).rows).toEqual([{ rows: 2 }])
+    await expect(admin.query(`select rowhouse.protect('t')`)).rejects.toMatchObject({ code: '55000' })
+    const [fault] = await findings('t', 'fault')
+    expect(fault?.statement).toBe('alter view shop.v set (security_invoker = true);')
+    await admin.query(fault?.statement ?? 'no SQL')
+    await expect(asApp()).rejects.toMatchObject({ code: '42501' })
+  })
+
+  it('nothing in a view over one that reads with the rights of whoever asks: that one still does', async () => {
+    await admin.query(`create table t (${KEY}); insert into t values (gen_random_uuid(), 1)`)
+    await protect({ url: database.adminUrl, tables: [{ name: 'shop.t' }] })
+    await admin.query(`create view v with (security_invoker = true) as select * from t; grant select on v to rowhouse_app;
+      create view w as select * from v; grant select on w to rowhouse_app`)
+    expect(await codes('t', 'fault')).toEqual([])
+    await admin.query('begin; set local role rowhouse_app')
+    await expect(admin.query('select * from w')).rejects.toMatchObject({
+      code: '42501',
+      message: 'rowhouse: no tenant context',
+    })
+    await admin.query('rollback')
+  })
 
   it('leaves a view alone that reads with the rights of whoever asks', async () => {
     await admin.query(
