@@ -29,6 +29,8 @@ export default defineConfig({
       withoutServer('unit', ['packages/*/src/**/*.test.ts', 'tools/*.test.ts']),
       ...serverProjects(),
       withoutServer('embedded', ['packages/embedded/test/**/*.test.ts']),
+      withServer('proof', ['packages/proof/test/**/*.test.ts'], '18'),
+      withoutServer('eslint-plugin', ['packages/eslint-plugin/test/**/*.test.ts']),
       withServer('cli', ['packages/cli/test/**/*.test.ts'], '18'),
       withServer('examples', ['examples/*/test/**/*.test.ts'], '18'),
     ],

@@ -1,0 +1,2 @@
+/** Rules for ESLint and oxlint that keep application code inside its tenant. */
+export {}

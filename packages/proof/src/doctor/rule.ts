@@ -1,0 +1,57 @@
+import type { Severity } from '../report/finding.ts'
+import type { Survey } from './survey.ts'
+
+/**
+ * A rule: one question to the catalog, in SQL, and everything a reader of its answer wants to know.
+ *
+ * Each rule has a file named after it, e.g. `rules/policy/l02-rls-not-forced.ts`, and both fixtures: a rule that was
+ * never seen to fire is not a rule.
+ */
+export interface Rule {
+  /** `L01` … Stable; never reused. */
+  readonly id: `L${number}`
+  /** Kebab-case, stable, e.g. `rls-not-forced`: the name of the page under docs/rules. */
+  readonly name: string
+  readonly severity: Severity
+  /** One line, no full stop: `Table without row-level security`. */
+  readonly title: string
+  /** Why it matters: what a tenant could do to another, in plain words. Two to five sentences. */
+  readonly why: string
+  /** What to do where the SQL of the finding is not enough. */
+  readonly remedy: string
+  /**
+   * `any` – an assessment of any PostgreSQL · `installed` – needs the schema of Rowhouse ·
+   * `later` – registered, its subject is not built yet, `sql` is empty.
+   */
+  readonly applies: 'any' | 'installed' | 'later'
+  /** Lowest server the question makes sense on, e.g. 170000. @defaultValue 150000 */
+  readonly since?: number
+  /**
+   * Returns rows `(object text, message text, mend text)`; `mend` may be null. `$1` is the survey as jsonb: start with
+   * `with ${SURVEYED}` to have `tenant_table (oid, name, column_name)` and `app_role (oid, name)`. Reads `pg_catalog`
+   * only, with every name qualified or safe under `search_path = pg_catalog`, and no query per table: 1,000 tables in seconds.
+   */
+  readonly sql: string
+  /** Schemas on which the rule fires, and on which it must not. Run by an operator on an installed database. */
+  readonly fixtures: { readonly fires: readonly string[]; readonly quiet: readonly string[] }
+}
+
+/** What `$1` holds, as tables. */
+export const SURVEYED = `
+surveyed as (select $1::jsonb as s),
+tenant_table as (
+  select (t->>'oid')::oid as oid, t->>'name' as name, t->>'column' as column_name
+    from surveyed, jsonb_array_elements(s->'tenantTables') t),
+app_role as (
+  select r.oid, r.rolname::text as name
+    from surveyed, jsonb_array_elements_text(s->'appRoles') a join pg_roles r on r.rolname = a)`
+
+/** Returns why a rule says nothing about this database, or undefined when it does. */
+export function findReasonNotToApply(rule: Rule, survey: Survey): string | undefined {
+  if (rule.applies === 'later') return 'its subject is not part of Rowhouse yet'
+  if (rule.applies === 'installed' && survey.installed === undefined)
+    return 'Rowhouse is not installed in this database'
+  if (survey.server < (rule.since ?? 150_000))
+    return `asks about PostgreSQL ${Math.floor((rule.since ?? 0) / 10_000)} and later`
+  return undefined
+}
