@@ -62,6 +62,7 @@ export class IsolationError extends RowhouseError<
   | 'ERR_ISOLATION_ROLE_BYPASSES_RLS'
   | 'ERR_ISOLATION_SEAL_REFUSED'
   | 'ERR_ISOLATION_FOREIGN_ROW'
+  | 'ERR_ISOLATION_TRIPWIRE'
   | 'ERR_ISOLATION_TABLE_UNPROTECTABLE'
 > {
   /** What stands in the way of protecting tables, with the SQL that mends it; empty for the other codes. */

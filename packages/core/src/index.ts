@@ -33,6 +33,7 @@ export type { ReadOptions } from './isolation/read-stream.ts'
 export type { ScopedDb } from './isolation/scoped-db.ts'
 export type { StatementOptions, Statements } from './isolation/statements.ts'
 export type { IsolationLevel, Transaction, TransactionOptions } from './isolation/transaction.ts'
+export type { AlarmKind, IsolationAlarm, TripwireMode } from './isolation/tripwire.ts'
 export type { TenantUsage, UsageMeter } from './isolation/usage.ts'
 // Whose request it is
 export { type ApiKeyOptions, createApiKey, fromApiKey, type NewApiKey } from './resolve/api-key.ts'

@@ -4,5 +4,12 @@
  */
 export { type InstallOptions, type InstallReport, install } from './migrate/install.ts'
 export { type ProtectOptions, protect, type TablePlan, type TableToProtect } from './migrate/protect.ts'
-export type { ApiKeyToCreate, Crossing, RegisteredTenant, TenantToCreate } from './migrate/tenant-registry.ts'
+export type {
+  ApiKeyToCreate,
+  Crossing,
+  Decoy,
+  DecoyToCreate,
+  RegisteredTenant,
+  TenantToCreate,
+} from './migrate/tenant-registry.ts'
 export { createTenantAdmin, type TenantAdmin } from './migrate/tenants.ts'

@@ -20,6 +20,7 @@ import {
 import { Executor, type ExecutorConfig } from './isolation/executor.ts'
 import { toStatement } from './isolation/scoped-client.ts'
 import { createScopedDb, type ScopedDb } from './isolation/scoped-db.ts'
+import { type IsolationAlarm, isHoneyToken, type TripwireMode } from './isolation/tripwire.ts'
 import type { UsageMeter } from './isolation/usage.ts'
 import { toRowhouseError } from './postgres/database-error.ts'
 import type { TenantGate } from './resolve/gate.ts'
@@ -42,6 +43,16 @@ export interface RowhouseOptions {
   readonly sources?: readonly TenantSource[]
   /** A logger with pino's shape; each line gets the running tenant. @defaultValue none */
   readonly log?: Logger
+  /**
+   * What happens when a row comes back whose `tenant_id` is not the tenant's of the statement: `enforce` fails the
+   * statement, closes its connection and raises an alarm; `report` raises the alarm; `off` does not look.
+   * @defaultValue 'enforce'
+   */
+  readonly tripwire?: TripwireMode
+  /** Tokens of decoy tenants (`createDecoy()`): a row that contains one trips the wire as well. @defaultValue none */
+  readonly honeyTokens?: readonly string[]
+  /** Called with each alarm of the tripwire, before the statement fails. What it throws is logged and goes no further. */
+  readonly onAlarm?: (alarm: IsolationAlarm) => void
   /** TLS as in `pg`; certificates are verified. @defaultValue what the URL says */
   readonly ssl?: boolean | object
   /** Schema of the application's tables. @defaultValue 'public' */
@@ -123,7 +134,8 @@ export interface Rowhouse extends TenantGate {
 export async function createRowhouse(options: RowhouseOptions): Promise<Rowhouse> {
   const log = withTenantFields(options.log ?? SILENT)
   const sealer = new Sealer(parseRootKey(options.rootKey))
-  const executor = new Executor(executorConfig(options), sealer)
+  const onAlarm = (alarm: IsolationAlarm) => raiseAlarm(alarm, log, options.onAlarm)
+  const executor = new Executor({ ...executorConfig(options), onAlarm }, sealer)
   const directory = createTenantDirectory({
     lookup: (key) => lookUp(executor, key),
     ...(options.directoryTtlMs === undefined ? {} : { ttlMs: options.directoryTtlMs }),
@@ -155,6 +167,27 @@ export async function createRowhouse(options: RowhouseOptions): Promise<Rowhouse
     },
     close: () => executor.close(),
   }
+}
+
+/** An alarm is found while bytes arrive, in the context of nobody in particular: the line names its own tenant. */
+function raiseAlarm(alarm: IsolationAlarm, log: Logger, tell: RowhouseOptions['onAlarm']): void {
+  const fail = (error: unknown) => {
+    try {
+      log.error({ err: error }, 'onAlarm failed')
+    } catch {}
+  }
+  runWithoutTenantContext(() => {
+    try {
+      const { slug, ...fields } = alarm
+      log.error({ ...fields, tenant: slug }, 'isolation alarm: a row came back that may not')
+    } catch {}
+    try {
+      // An async function is a valid onAlarm, and its rejection would end the process.
+      Promise.resolve(tell?.(alarm)).catch(fail)
+    } catch (error) {
+      fail(error)
+    }
+  })
 }
 
 async function withTenant<T>(
@@ -273,7 +306,24 @@ function defaultLanes(): number {
   return availableParallelism() > 2 ? 2 : 1
 }
 
-function executorConfig(options: RowhouseOptions): ExecutorConfig {
+const TRIPWIRE_MODES: readonly unknown[] = ['enforce', 'report', 'off'] satisfies TripwireMode[]
+
+function assertTripwire({ tripwire = 'enforce', honeyTokens = [] }: RowhouseOptions): void {
+  if (!TRIPWIRE_MODES.includes(tripwire)) {
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot set the tripwire to "${tripwire}": wanted ${TRIPWIRE_MODES.join(', ')}`,
+    )
+  }
+  if (Array.isArray(honeyTokens) && honeyTokens.every(isHoneyToken)) return
+  throw new ConfigError(
+    'ERR_CONFIG_INVALID',
+    'Cannot watch for honey rows: not every entry of honeyTokens is a token; give those that createDecoy() returned',
+  )
+}
+
+function executorConfig(options: RowhouseOptions): Omit<ExecutorConfig, 'onAlarm'> {
+  assertTripwire(options)
   if (options.url === undefined || options.url === '') {
     throw new ConfigError(
       'ERR_CONFIG_INVALID',
@@ -300,5 +350,7 @@ function executorConfig(options: RowhouseOptions): ExecutorConfig {
     maxWaitingPerTenant: options.maxWaitingPerTenant ?? 2_000,
     waitTimeoutMs: options.waitTimeoutMs ?? 5_000,
     applicationName: options.applicationName ?? 'rowhouse',
+    tripwire: options.tripwire ?? 'enforce',
+    honeyTokens: options.honeyTokens ?? [],
   }
 }

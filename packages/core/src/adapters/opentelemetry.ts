@@ -8,7 +8,8 @@ export interface OpenTelemetryOptions {
 }
 
 /**
- * Exports what each tenant costs through the OpenTelemetry API, as observable counters `rowhouse.<figure>`.
+ * Exports what each tenant costs through the OpenTelemetry API, as observable counters `rowhouse.<figure>`, and the alarms
+ * of the tripwire, by kind, as `rowhouse.alarms`.
  *
  * Call it after the metrics SDK was set up. Spans need no call: every scoped statement makes one where a tracer
  * provider is registered.
@@ -34,7 +35,11 @@ export function exportUsage(
   const counters = names.map((name) =>
     meter.createObservableCounter(`rowhouse.${name}`, { description: COUNTERS[name] }),
   )
+  const alarms = meter.createObservableCounter('rowhouse.alarms', { description: 'Alarms of the tripwire' })
   const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = (result) => {
+    for (const [kind, count] of Object.entries(rowhouse.usage.alarms())) {
+      result.observe(alarms, count, { 'rowhouse.alarm.kind': kind })
+    }
     for (const each of usage.read()) {
       names.forEach((name, i) => {
         const counter = counters[i]
@@ -42,6 +47,7 @@ export function exportUsage(
       })
     }
   }
-  meter.addBatchObservableCallback(observe, counters)
-  return () => meter.removeBatchObservableCallback(observe, counters)
+  const observed = [...counters, alarms]
+  meter.addBatchObservableCallback(observe, observed)
+  return () => meter.removeBatchObservableCallback(observe, observed)
 }

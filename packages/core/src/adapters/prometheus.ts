@@ -10,7 +10,9 @@ export interface PrometheusOptions {
 const NAMES: Readonly<Record<CounterName, string>> = {
   statements: 'rowhouse_statements_total',
   errors: 'rowhouse_statement_errors_total',
+  refused: 'rowhouse_statements_refused_total',
   rows: 'rowhouse_rows_total',
+  checkedRows: 'rowhouse_rows_checked_total',
   bytes: 'rowhouse_result_bytes_total',
   elapsedMs: 'rowhouse_statement_milliseconds_total',
   checkouts: 'rowhouse_checkouts_total',
@@ -18,7 +20,8 @@ const NAMES: Readonly<Record<CounterName, string>> = {
 }
 
 /**
- * Adds what each tenant costs to a Prometheus registry, with a bounded number of labels.
+ * Adds what each tenant costs to a Prometheus registry, with a bounded number of labels, and how often the tripwire
+ * raised an alarm (`rowhouse_alarms_total`, by kind).
  *
  * Values are read when the registry is asked; nothing is counted twice. They are set, not added up, so they are exposed
  * as gauges; they only rise, and `rate()` works on them.
@@ -52,4 +55,13 @@ export function registerUsageMetrics(
       },
     })
   }
+  const alarms = new Gauge({
+    name: 'rowhouse_alarms_total',
+    help: 'Alarms of the tripwire',
+    labelNames: ['kind'],
+    registers: [registry],
+    collect: () => {
+      for (const [kind, count] of Object.entries(rowhouse.usage.alarms())) alarms.set({ kind }, count)
+    },
+  })
 }

@@ -4,7 +4,9 @@ import type { TenantUsage, UsageMeter } from './usage.ts'
 export const COUNTERS = {
   statements: 'Statements run',
   errors: 'Statements that failed',
+  refused: 'Statements a wall refused',
   rows: 'Rows returned or changed',
+  checkedRows: 'Rows the tripwire looked at',
   bytes: 'Bytes of result rows',
   elapsedMs: 'Time between sending statements and their last byte, in milliseconds',
   checkouts: 'Connections checked out',
@@ -46,7 +48,7 @@ export class BoundedUsage {
 }
 
 function sum(usages: readonly TenantUsage[]): Readonly<Record<CounterName, number>> & { readonly slug: string } {
-  const total = { slug: 'other', statements: 0, errors: 0, rows: 0, bytes: 0, elapsedMs: 0, checkouts: 0, waitedMs: 0 }
-  for (const usage of usages) for (const name of Object.keys(COUNTERS) as CounterName[]) total[name] += usage[name]
-  return total
+  const names = Object.keys(COUNTERS) as CounterName[]
+  const totals = names.map((name) => [name, usages.reduce((total, usage) => total + usage[name], 0)])
+  return { slug: 'other', ...(Object.fromEntries(totals) as Record<CounterName, number>) }
 }

@@ -15,6 +15,7 @@ import { ScopedPool } from './scoped-pool.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
 import { StatementNames } from './statement-names.ts'
 import { Tracing } from './tracing.ts'
+import { type IsolationAlarm, Tripwire, type TripwireMode } from './tripwire.ts'
 import { UsageMeter } from './usage.ts'
 
 /** How one PostgreSQL server is reached and how much work it is given. All limits have defaults in `createRowhouse`. */
@@ -33,6 +34,10 @@ export interface ExecutorConfig {
   readonly maxWaitingPerTenant: number
   readonly waitTimeoutMs: number
   readonly applicationName: string
+  readonly tripwire: TripwireMode
+  readonly honeyTokens: readonly string[]
+  /** Must not throw. */
+  readonly onAlarm: (alarm: IsolationAlarm) => void
 }
 
 export interface RunOptions {
@@ -193,8 +198,18 @@ export class Executor {
       preparedStatements,
       contextStatements: new ContextStatements(this.#sealer, preparedStatements, pins),
       statementNames: new StatementNames(),
+      tripwire: this.#tripwire(),
       record: (context, error, cost) => this.usage.record(context, error, cost),
     }
+  }
+
+  #tripwire(): Tripwire {
+    const { tripwire, honeyTokens, onAlarm } = this.#config
+    const raise = (alarm: IsolationAlarm) => {
+      this.usage.recordAlarm(alarm.kind)
+      onAlarm(alarm)
+    }
+    return new Tripwire({ mode: tripwire, honeyTokens, raise })
   }
 
   /** What RESET ALL goes back to. Sent with each connection, because a role can poison its own defaults with ALTER ROLE. */

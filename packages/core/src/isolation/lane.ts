@@ -4,10 +4,12 @@ import type { ContextStatements, Preamble } from './context-statement.ts'
 import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
 import type { ScopedQuery, ScopeHost } from './scoped-query.ts'
 import type { StatementNames } from './statement-names.ts'
+import type { Tripwire } from './tripwire.ts'
 
 export interface LaneConfig extends GuardedClientConfig {
   readonly contextStatements: ContextStatements
   readonly statementNames: StatementNames
+  readonly tripwire: Tripwire
 }
 
 /**
@@ -31,6 +33,20 @@ export class Lane implements ScopeHost {
 
   openScope(query: ScopedQuery): Preamble {
     return this.#config.contextStatements.scope(query.context)
+  }
+
+  get tripwire(): Tripwire {
+    return this.#config.tripwire
+  }
+
+  backendPid(): number | undefined {
+    return (this.#client as unknown as ClientInternals | undefined)?.processID ?? undefined
+  }
+
+  /** Cuts the connection a statement came over, which may not be the present one any more. */
+  cut(connection: WireConnection, reason: Error): void {
+    if ((this.#client as unknown as ClientInternals | undefined)?.connection === connection) this.#client = undefined
+    connection.stream.destroy(reason)
   }
 
   statementName(text: string, connection: WireConnection): string | undefined {

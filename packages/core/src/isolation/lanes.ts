@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { QueryResult } from 'pg'
 import type { TenantContext } from '../context/tenant-context.ts'
-import { UnavailableError } from '../errors.ts'
+import { IsolationError, UnavailableError } from '../errors.ts'
 import { FairGate, type GateLimits } from './fair-gate.ts'
 import { Lane, type LaneConfig } from './lane.ts'
 import { ScopedQuery, type Statement, type StatementCallback } from './scoped-query.ts'
@@ -36,7 +36,7 @@ const STALL_GRACE_MS = 5_000
 export class Lanes {
   readonly #lanes: readonly Lane[]
   readonly #gate: FairGate
-  /** Average time on a lane, in milliseconds, of texts that were slow at least once. */
+  /** Average time on a lane, in milliseconds, of texts that were slow at least once; infinite for those that cost a lane. */
   readonly #slow = new LRUCache<string, number>({ max: REMEMBERED_SLOW_TEXTS, ttl: LONG_MEMORY_MS })
   readonly #watchdog: NodeJS.Timeout
 
@@ -66,7 +66,7 @@ export class Lanes {
       const start = () => {
         const lane = this.#leastBusy()
         const query = new ScopedQuery(statement, context, lane, (error, result, cost) => {
-          this.#learn(statement.text, lane.answered())
+          this.#learn(statement.text, lane.answered(), error)
           this.#gate.leave()
           done(error, result, cost)
           if (error !== undefined) reject(error)
@@ -86,7 +86,12 @@ export class Lanes {
     await Promise.all(this.#lanes.map((lane) => lane.close()))
   }
 
-  #learn(text: string, heldMs: number): void {
+  #learn(text: string, heldMs: number, error: Error | undefined): void {
+    // The tripwire cut the lane under everybody on it; asked again, the text must harm its own tenant alone.
+    if (error instanceof IsolationError) {
+      this.#slow.set(text, Number.POSITIVE_INFINITY)
+      return
+    }
     const known = this.#slow.size === 0 ? undefined : this.#slow.get(text)
     if (known === undefined && heldMs < LONG_ON_AVERAGE_MS) return
     this.#slow.set(text, (known ?? 0) * (1 - NEWEST_WEIGHT) + heldMs * NEWEST_WEIGHT)

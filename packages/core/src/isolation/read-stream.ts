@@ -31,7 +31,7 @@ export async function* readBatches(
   try {
     await block.run(`declare rowhouse_cursor no scroll cursor for ${text}`, values)
     for (;;) {
-      const { rows } = await block.run(`fetch ${batchRows} from rowhouse_cursor`)
+      const { rows } = await block.run(`fetch ${batchRows} from rowhouse_cursor`, undefined, text)
       if (rows.length > 0) yield rows
       if (rows.length < batchRows) break
     }

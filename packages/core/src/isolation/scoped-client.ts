@@ -7,10 +7,12 @@ import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
 import { ScopedQuery, type ScopeHost, type Statement, type StatementCallback } from './scoped-query.ts'
 import { type StatementKind, statementKind } from './statement-kind.ts'
 import type { StatementNames } from './statement-names.ts'
+import { type Tripwire, watchForeign } from './tripwire.ts'
 
 export interface ScopedClientConfig extends GuardedClientConfig {
   readonly contextStatements: ContextStatements
   readonly statementNames: StatementNames
+  readonly tripwire: Tripwire
   readonly record: (context: TenantContext, error: Error | undefined, cost: Parameters<StatementCallback>[2]) => void
 }
 
@@ -56,6 +58,19 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
 
   taint(): void {
     this.#tainted = true
+  }
+
+  get tripwire(): Tripwire {
+    return this.#config.tripwire
+  }
+
+  backendPid(): number | undefined {
+    return this.#internals.processID ?? undefined
+  }
+
+  cut(connection: WireConnection, reason: Error): void {
+    this.#tainted = true
+    connection.stream.destroy(reason)
   }
 
   statementName(text: string, connection: WireConnection): string | undefined {
@@ -116,8 +131,7 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
         'Cannot run a cursor or stream here: it spans several flushes, and the tenant context lasts for one; open a transaction and run a statement in it first',
       )
     }
-    this.#contextFor('other')
-    return super.query(submittable)
+    return super.query(watchForeign(submittable, this.#contextFor('other'), this))
   }
 
   #contextFor(kind: StatementKind): TenantContext {

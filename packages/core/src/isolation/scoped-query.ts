@@ -4,19 +4,23 @@ import {
   type CommandCompleteMessage,
   type DataRowMessage,
   type QueryConfig,
+  type RowDescriptionMessage,
   type WireConnection,
   WireQuery,
 } from '../postgres/pg-internals.ts'
 import type { Preamble } from './context-statement.ts'
 import { leavesTraces, type StatementKind } from './statement-kind.ts'
+import { connectionCut, type RowWatch, type WatchedHost } from './tripwire.ts'
 
 /** A statement and whose it is. */
 export interface Statement extends QueryConfig {
   readonly kind: StatementKind
+  /** The statement an alarm names, where `text` says only how its rows are fetched. */
+  readonly source?: string | undefined
 }
 
 /** The connection a scoped query runs on. */
-export interface ScopeHost {
+export interface ScopeHost extends WatchedHost {
   /** Returns what has to be sent in front of this query; called at the moment of sending. */
   openScope(query: ScopedQuery): Preamble | undefined
   /** Returns the name to prepare this text under, or undefined to send it unnamed. */
@@ -29,6 +33,8 @@ export interface ScopeHost {
 export interface StatementCost {
   readonly rows: number
   readonly bytes: number
+  /** Rows the tripwire looked at. */
+  readonly checkedRows: number
   /** From sending to the last byte of the answer, in milliseconds. */
   readonly elapsedMs: number
 }
@@ -46,6 +52,10 @@ export class ScopedQuery extends WireQuery {
   readonly kind: StatementKind
   readonly #host: ScopeHost
   readonly #done: StatementCallback
+  readonly #source: string | undefined
+  #connection: WireConnection | undefined
+  #watch: RowWatch | undefined
+  #checkedRows = 0
   #owedCommands = 0
   #bytes = 0
   #sentAt = 0
@@ -57,6 +67,7 @@ export class ScopedQuery extends WireQuery {
     this.kind = statement.kind
     this.#host = host
     this.#done = done
+    this.#source = statement.source
     this.callback = (error, result) => this.#settle(error ?? undefined, result)
   }
 
@@ -66,6 +77,7 @@ export class ScopedQuery extends WireQuery {
 
   override prepare(connection: WireConnection): void {
     this.#sentAt = performance.now()
+    this.#connection = connection
     const preamble = this.#host.openScope(this)
     this.name ??= this.#host.statementName(this.text, connection)
     if (preamble !== undefined) {
@@ -75,9 +87,15 @@ export class ScopedQuery extends WireQuery {
     super.prepare(connection)
   }
 
+  override handleRowDescription(message: RowDescriptionMessage): void {
+    this.#watch = this.#host.tripwire.watch(message.fields, this.context.tenant.id)
+    super.handleRowDescription(message)
+  }
+
   override handleDataRow(message: DataRowMessage): void {
-    if (this.#owedCommands > 0) return
+    if (this.#owedCommands > 0 || this.#settled) return
     this.#bytes += message.length
+    if (this.#watch !== undefined && this.#trips(this.#watch, message)) return
     super.handleDataRow(message)
   }
 
@@ -90,11 +108,28 @@ export class ScopedQuery extends WireQuery {
     super.handleCommandComplete(message, connection)
   }
 
+  /** Returns true when the row must not be delivered: the statement has failed by then and its connection is gone. */
+  #trips(watch: RowWatch, message: DataRowMessage): boolean {
+    this.#checkedRows++
+    const finding = watch.find(message.fields)
+    if (finding === undefined) return false
+    // One alarm per statement: a table without its policy would raise one per row.
+    this.#watch = undefined
+    const text = this.#source ?? this.text
+    const error = this.#host.tripwire.trip(finding, this.context, text, this.#host.backendPid())
+    if (error === undefined) return false
+    // First the cut: settling lets waiting statements in, and none of them may take this connection.
+    if (this.#connection !== undefined) this.#host.cut(this.#connection, connectionCut())
+    this.#settle(error, undefined)
+    return true
+  }
+
   /** `pg` may call back twice when binding fails: once for the error, once for ReadyForQuery. */
   #settle(error: Error | undefined, result: QueryResult | undefined): void {
     if (this.#settled) return
     this.#settled = true
     const rows = result?.rowCount ?? 0
-    this.#done(error, result, { rows, bytes: this.#bytes, elapsedMs: performance.now() - this.#sentAt })
+    const elapsedMs = performance.now() - this.#sentAt
+    this.#done(error, result, { rows, bytes: this.#bytes, checkedRows: this.#checkedRows, elapsedMs })
   }
 }

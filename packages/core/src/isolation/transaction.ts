@@ -1,6 +1,6 @@
 import type { PoolClient, QueryResult } from 'pg'
 import { runInTransaction, settleInside, type TenantContext } from '../context/tenant-context.ts'
-import { StatementError, UnavailableError } from '../errors.ts'
+import { StatementError } from '../errors.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
 import { cancelRunning } from './cancel.ts'
 import type { Executor } from './executor.ts'
@@ -81,6 +81,9 @@ function beginText({ isolation = 'read committed', deferrable }: TransactionOpti
   return `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}${deferrable ? ' deferrable' : ''}`
 }
 
+/** Codes after which nothing more can be sent on the connection. */
+const CONNECTION_GONE: ReadonlySet<unknown> = new Set(['ERR_DATABASE_UNAVAILABLE', 'ERR_ISOLATION_TRIPWIRE'])
+
 /** A transaction block on a checked-out connection. */
 export class Block {
   readonly client: ScopedClient & PoolClient
@@ -94,14 +97,15 @@ export class Block {
     this.#context = context
   }
 
-  async run(text: string, values?: readonly unknown[]): Promise<QueryResult> {
+  /** `source` is the statement an alarm names where `text` only fetches its rows. */
+  async run(text: string, values?: readonly unknown[], source?: string): Promise<QueryResult> {
     if (this.#ended)
       throw new StatementError('ERR_STATEMENT_REFUSED', 'Cannot run a statement in this transaction: it has ended')
     try {
-      return await this.client.run(this.#context, toStatement(text, values))
+      return await this.client.run(this.#context, { ...toStatement(text, values), source })
     } catch (error) {
       const known = toRowhouseError(error, this.#context.tenant.id)
-      if (known instanceof UnavailableError && known.code === 'ERR_DATABASE_UNAVAILABLE') this.#broken = true
+      if (CONNECTION_GONE.has((known as { code?: unknown }).code)) this.#broken = true
       throw known
     }
   }

@@ -1,5 +1,7 @@
 import type { TenantContext } from '../context/tenant-context.ts'
+import { isRefusedByWall } from '../postgres/database-error.ts'
 import type { StatementCost } from './scoped-query.ts'
+import type { AlarmKind } from './tripwire.ts'
 
 /** What one tenant has cost since the process started. Read by metering, profiles and anomaly detection. */
 export interface TenantUsage {
@@ -11,6 +13,10 @@ export interface TenantUsage {
   rows: number
   /** Bytes of result rows as they came over the wire. */
   bytes: number
+  /** Rows the tripwire looked at: those with a column `tenant_id`, and all text where it watches for honey rows. */
+  checkedRows: number
+  /** Statements a wall refused: a seal that does not hold, no context, a row of somebody else. */
+  refused: number
   /** Time between sending statements and their last byte, in milliseconds. */
   elapsedMs: number
   /** Checkouts of a connection, and how long they waited in all, in milliseconds. */
@@ -34,6 +40,7 @@ const MAX_TENANTS = 50_000
 export class UsageMeter {
   readonly #tenants = new Map<string, TenantUsage>()
   readonly #other = emptyUsage('other', 'other')
+  readonly #alarms: Record<AlarmKind, number> = { 'foreign-row': 0, honey: 0 }
 
   record(context: TenantContext, error: Error | undefined, cost: StatementCost): void {
     const usage = this.#of(context)
@@ -41,7 +48,19 @@ export class UsageMeter {
     usage.rows += cost.rows
     usage.bytes += cost.bytes
     usage.elapsedMs += cost.elapsedMs
-    if (error !== undefined) usage.errors++
+    usage.checkedRows += cost.checkedRows
+    if (error === undefined) return
+    usage.errors++
+    if (isRefusedByWall(error)) usage.refused++
+  }
+
+  recordAlarm(kind: AlarmKind): void {
+    this.#alarms[kind]++
+  }
+
+  /** Returns how often each kind of alarm was raised since the process started, over all tenants. */
+  alarms(): Readonly<Record<AlarmKind, number>> {
+    return { ...this.#alarms }
   }
 
   recordWait(context: TenantContext, waitedMs: number): void {
@@ -68,5 +87,6 @@ export class UsageMeter {
 }
 
 function emptyUsage(tenantId: string, slug: string): TenantUsage {
-  return { tenantId, slug, statements: 0, errors: 0, rows: 0, bytes: 0, elapsedMs: 0, checkouts: 0, waitedMs: 0 }
+  const sums = { statements: 0, errors: 0, refused: 0, rows: 0, checkedRows: 0, bytes: 0, elapsedMs: 0 }
+  return { tenantId, slug, ...sums, checkouts: 0, waitedMs: 0 }
 }

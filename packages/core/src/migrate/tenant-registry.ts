@@ -11,6 +11,7 @@ import { PLATFORM } from '../tenant/platform.ts'
 import { requireSlug } from '../tenant/slug.ts'
 import type { TenantState } from '../tenant/tenant.ts'
 import { isTenantId, requireTenantId, requireUnitId, type TenantId } from '../tenant/tenant-id.ts'
+import { createHoneyToken } from './honey-token.ts'
 
 /** A tenant as the operator sees it. */
 export interface RegisteredTenant {
@@ -32,6 +33,15 @@ export interface TenantToCreate {
   readonly name?: string
   /** UUID, for tenants that exist elsewhere already. @defaultValue a new UUIDv7 */
   readonly id?: string
+}
+
+export type DecoyToCreate = Pick<TenantToCreate, 'slug' | 'name'>
+
+/** A tenant nobody works as, whose rows are bait. */
+export interface Decoy {
+  readonly tenant: RegisteredTenant
+  /** Goes into a text column of each honey row and into `honeyTokens` of every application; kept nowhere else. */
+  readonly honeyToken: string
 }
 
 export interface ApiKeyToCreate {
@@ -86,6 +96,12 @@ export async function createTenant(
     opad,
   ])
   return requireTenant(client, tenantId)
+}
+
+/** The database refuses every seal of a suspended tenant, and no request is let in as one. */
+export async function createDecoy(client: pg.PoolClient, rootKey: RootKey, tenant: DecoyToCreate): Promise<Decoy> {
+  const { id } = await createTenant(client, rootKey, tenant)
+  return { tenant: await setState(client, id, 'suspended'), honeyToken: createHoneyToken() }
 }
 
 /** The id itself may be chosen once; whether another tenant has it, the primary key says. */

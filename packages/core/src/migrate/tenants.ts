@@ -9,7 +9,10 @@ import {
   addDomain,
   assertApiKey,
   type Crossing,
+  createDecoy,
   createTenant,
+  type Decoy,
+  type DecoyToCreate,
   findTenant,
   listCrossings,
   listTenants,
@@ -36,6 +39,14 @@ export interface TenantAdmin {
    * @throws {TypeError} for an id that is no lower-case UUID, @throws {RangeError} for one that is taken, or a bad name
    */
   create(tenant: TenantToCreate): Promise<RegisteredTenant>
+  /**
+   * Creates a suspended tenant whose rows are bait, and the token those rows carry: a row with it that comes back to
+   * anybody raises an alarm. Give the token to `createRowhouse({ honeyTokens })`; it is shown once.
+   *
+   * @throws {TenantError} `ERR_TENANT_SLUG_INVALID`, `ERR_TENANT_SLUG_TAKEN`
+   * @throws {ConfigError} `ERR_CONFIG_INVALID` when the root key is not the one the database was installed with
+   */
+  createDecoy(tenant: DecoyToCreate): Promise<Decoy>
   /** Returns tenants by slug, 1 to 1,000 of them; `after` is the last slug of the page before. @defaultValue 100 */
   list(page?: { readonly limit?: number; readonly after?: string }): Promise<RegisteredTenant[]>
   find(tenant: string): Promise<RegisteredTenant | undefined>
@@ -85,6 +96,7 @@ export function createTenantAdmin(options: { url: string | undefined; rootKey: s
   const asOwner = <T>(work: (client: pg.PoolClient) => Promise<T>) => inTransaction(pool, work)
   return {
     create: (tenant) => asOwner((client) => createTenant(client, rootKey, tenant)),
+    createDecoy: (tenant) => asOwner((client) => createDecoy(client, rootKey, tenant)),
     list: async ({ limit = DEFAULT_PAGE, after = '' } = {}) => {
       const entries = requireLimit(limit)
       return asOwner((client) => listTenants(client, entries, after))

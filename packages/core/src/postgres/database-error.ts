@@ -53,7 +53,7 @@ export function toRowhouseError(error: unknown, tenantId?: string): Error {
   if (!isFromDatabase(error)) return error instanceof Error ? error : new Error(String(error), { cause: error })
   const { code: sqlState = '', message } = error as ServerError
   const facts = { cause: error, tenantId }
-  if (isWall(error as ServerError)) return toIsolationError(error as ServerError, facts)
+  if (isRefusedByWall(error)) return toIsolationError(error as ServerError, facts)
   if (CONSTRAINT_KINDS[sqlState] !== undefined) return toConstraintError(error as ServerError, facts)
   switch (sqlState) {
     case SQLSTATE.lockNotAvailable:
@@ -91,7 +91,9 @@ export function toRowhouseError(error: unknown, tenantId?: string): Error {
   })
 }
 
-function isWall({ code, constraint, message }: ServerError): boolean {
+/** Tells whether a wall refused the statement: a policy, or one of our own checks. */
+export function isRefusedByWall(error: unknown): boolean {
+  const { code, constraint, message } = error as ServerError
   return (
     code === SQLSTATE.insufficientPrivilege &&
     (constraint?.startsWith('rowhouse_') === true || message.includes('row-level security policy'))

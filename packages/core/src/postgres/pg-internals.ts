@@ -34,7 +34,19 @@ export interface CommandCompleteMessage {
 export interface DataRowMessage {
   /** Bytes of the message on the wire. */
   readonly length: number
-  readonly fields: readonly unknown[]
+  /** Values as text, also those in binary; null is SQL's. */
+  readonly fields: readonly (string | null)[]
+}
+
+/** A column of a result, as PostgreSQL describes it before the first row. */
+export interface FieldDescription {
+  readonly name: string
+  readonly dataTypeID: number
+  readonly format: 'text' | 'binary'
+}
+
+export interface RowDescriptionMessage {
+  readonly fields: readonly FieldDescription[]
 }
 
 export interface QueryConfig {
@@ -56,6 +68,7 @@ export interface WireQuery {
   callback: QueryCallback | undefined
   requiresPreparation(): boolean
   prepare(connection: WireConnection): void
+  handleRowDescription(message: RowDescriptionMessage): void
   handleDataRow(message: DataRowMessage): void
   handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void
   handleError(error: Error, connection: WireConnection): void
@@ -68,6 +81,19 @@ export const WireQuery = (pg as unknown as { Query: unknown }).Query as new (
   values?: readonly unknown[],
   callback?: QueryCallback,
 ) => WireQuery
+
+/** What `pg` calls on a query object that is not its own: a cursor, a stream of rows. */
+export interface ForeignQuery {
+  readonly text?: string
+  submit(connection: WireConnection): Error | null | undefined
+  handleRowDescription(message: RowDescriptionMessage): void
+  handleDataRow(message: DataRowMessage): void
+  handlePortalSuspended(connection: WireConnection): void
+  handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void
+  handleReadyForQuery(connection: WireConnection): void
+  handleEmptyQuery(connection: WireConnection): void
+  handleError(error: Error, connection: WireConnection): void
+}
 
 /** What is read of `pg/lib/client.js` besides its typed surface. */
 export interface ClientInternals {

@@ -14,6 +14,8 @@ import { registerUsageMetrics } from 'rowhouse/prometheus'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createNeighbours, type Neighbours } from '../support/tenants.ts'
 
+const TOKEN = 'hny_00000000000000000000'
+
 const spans = new InMemorySpanExporter()
 let n: Neighbours
 beforeAll(async () => {
@@ -54,17 +56,38 @@ describe('figures per tenant', () => {
     expect(() => registerUsageMetrics(rowhouse, new Registry(), { topTenants: 0 })).toThrow(RangeError)
   })
 
+  it('name the alarms of the tripwire by kind, and what it looked at and the walls refused by tenant', async () => {
+    const rowhouse = await n.open({ tripwire: 'report', honeyTokens: [TOKEN] })
+    const registry = new Registry()
+    registerUsageMetrics(rowhouse, registry)
+    await rowhouse.withTenant('acme', async (db) => {
+      await db.many('select * from item')
+      await db.many('select $1::text as label', [`bait ${TOKEN}`])
+      await db.query('insert into item (tenant_id, id, label) values ($1, 9, $2)', [n.b.id, 'x']).catch(() => {})
+    })
+    const text = await registry.metrics()
+    expect(text).toContain('rowhouse_alarms_total{kind="honey"} 1')
+    expect(text).toContain('rowhouse_alarms_total{kind="foreign-row"} 0')
+    expect(text).toContain('rowhouse_rows_checked_total{tenant="acme"} 4')
+    expect(text).toContain('rowhouse_statements_refused_total{tenant="acme"} 1')
+  })
+
   it('reach an OpenTelemetry meter', async () => {
     const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
     const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })
     metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }))
-    const rowhouse = await n.open()
+    const rowhouse = await n.open({ tripwire: 'report', honeyTokens: [TOKEN] })
     const stop = exportUsage(rowhouse)
-    await rowhouse.withTenant('acme', (db) => db.query('select 1'))
+    await rowhouse.withTenant('acme', (db) => db.query(`select '${TOKEN}'`))
     await reader.forceFlush()
-    const points = exporter
-      .getMetrics()[0]
-      ?.scopeMetrics[0]?.metrics.find((metric) => metric.descriptor.name === 'rowhouse.statements')?.dataPoints
+    const pointsOf = (name: string) =>
+      exporter.getMetrics()[0]?.scopeMetrics[0]?.metrics.find((metric) => metric.descriptor.name === name)?.dataPoints
+    const alarms = pointsOf('rowhouse.alarms')?.map((point) => [point.attributes['rowhouse.alarm.kind'], point.value])
+    expect(alarms).toEqual([
+      ['foreign-row', 0],
+      ['honey', 1],
+    ])
+    const points = pointsOf('rowhouse.statements')
     expect(points?.some((point) => point.attributes['rowhouse.tenant.slug'] === 'acme' && point.value === 1)).toBe(true)
     stop()
     await reader.shutdown()

@@ -121,3 +121,29 @@ describe('a Prisma client that was not wrapped', () => {
     expect(wrong.length).toBeGreaterThan(0)
   })
 })
+
+describe('a foreign row that comes back to Prisma', () => {
+  it('trips the wire; with the tripwire off it is delivered (positive control)', async () => {
+    const weak = await createNeighbours()
+    await weak.admin.query(`
+      drop policy rowhouse_tenant on item; drop policy if exists rowhouse_wall on item;
+      create policy opened on item using (true)`)
+    const alarms: string[] = []
+    const open = async (tripwire: 'enforce' | 'off') => {
+      const rowhouse = await weak.open({
+        tripwire,
+        onAlarm: ({ foreignTenantId }) => alarms.push(`${foreignTenantId}`),
+      })
+      const client = tenantSafePrisma(rowhouse, new PrismaClient({ adapter: new PrismaPg(rowhouse.pool) }))
+      return { client, read: () => rowhouse.withTenant('acme', () => client.item.findMany({})) }
+    }
+    const off = await open('off')
+    expect(await off.read()).toHaveLength(6)
+    expect(alarms).toEqual([])
+    const enforcing = await open('enforce')
+    await expect(enforcing.read()).rejects.toThrow('Cannot return the rows')
+    expect(alarms).toEqual([weak.b.id])
+    for (const { client } of [off, enforcing]) await client.$disconnect()
+    await weak.close()
+  })
+})
