@@ -1,0 +1,63 @@
+/** Where attacks are run: a scratch database with two tenants whose ids collide, and the application in front of it. */
+
+import type { Client, QueryResult } from 'pg'
+import type { Row, RowPlan } from '../seed/row-plan.ts'
+import type { SchemaFacts, TableFacts } from '../seed/schema-facts.ts'
+
+export interface TenantRef {
+  readonly id: string
+  readonly slug: string
+}
+
+/** Runs statements as one tenant, as the application's code would. */
+export interface TenantDb {
+  query(text: string, values?: readonly unknown[]): Promise<QueryResult>
+}
+
+/**
+ * What stands between the application's code and the database: Rowhouse, or what it is compared with.
+ *
+ * An attack knows nothing else of it, so that the same attacks run against any of them.
+ */
+export interface Library {
+  readonly name: string
+  /** One statement, in whatever way the library runs a single one. */
+  asTenant(tenant: TenantRef, text: string, values?: readonly unknown[]): Promise<QueryResult>
+  /** Several statements in one transaction, which is rolled back at the end: attacks leave nothing behind. */
+  attempt<T>(tenant: TenantRef, fn: (db: TenantDb) => Promise<T>): Promise<T>
+  /** A statement of code that forgot to say for whom, on the connections the others use. */
+  withoutTenant(text: string): Promise<QueryResult>
+  /** Statements that set the tenant on a connection of its own, as the library would: a valid context, legally obtained. */
+  contextOf(tenant: TenantRef): Promise<readonly { readonly text: string; readonly values: readonly unknown[] }[]>
+  close(): Promise<void>
+}
+
+export interface Arena {
+  readonly library: Library
+  /** Looks behind the walls and prepares what an attack needs. */
+  readonly admin: Client
+  /** Login of the application, on this database. */
+  readonly appUrl: string
+  readonly facts: SchemaFacts
+  readonly plan: RowPlan
+  /** Why some tables hold no rows, by name. */
+  readonly empty: ReadonlyMap<string, string>
+  readonly attacker: TenantRef
+  readonly victim: TenantRef
+  /** As this one, without the victim's rows: what the attacker must see here, too. */
+  readonly alone: Library
+  /** Opens a connection of the application without the library, for as long as `fn` runs. */
+  raw<T>(fn: (client: Client) => Promise<T>): Promise<T>
+}
+
+/** Returns the row of a table, or throws: attacks on tables without rows are not run. */
+export function rowOf(arena: Arena, table: TableFacts, tenant: TenantRef, number: number): Row {
+  const row = arena.plan.row(table, tenant.id, number)
+  if ('reason' in row) throw new Error(`Cannot make a row of ${table.name}: ${row.reason as string}`)
+  return row as Row
+}
+
+/** Name of the tenant's column as SQL wants it; only tables that have one are attacked. */
+export function tenantColumnOf(table: TableFacts): string {
+  return `"${(table.tenantColumn ?? '').replaceAll('"', '""')}"`
+}

@@ -1,0 +1,237 @@
+/** Sets the stage: a scratch copy of a schema with rows in it, and copies of that copy, intact and weakened. */
+
+import { randomBytes } from 'node:crypto'
+import pg, { type Client } from 'pg'
+import { createTenantAdmin, install } from 'rowhouse/install'
+import { applyStage, findUncloned, type Uncloned } from '../clone/clone-schema.ts'
+import { readSchemaStatements, type SchemaStatement } from '../clone/schema-statements.ts'
+import { connect, onDatabase, openScratchServer, type ScratchServer } from '../clone/scratch-database.ts'
+import { type Survey, takeSurvey } from '../doctor/survey.ts'
+import { planRows, type RowPlan } from '../seed/row-plan.ts'
+import { readSchemaFacts, type SchemaFacts } from '../seed/schema-facts.ts'
+import { quoted, seedRows } from '../seed/seed-rows.ts'
+import type { Arena, Library, TenantRef } from './arena.ts'
+import { openCarelessLibrary } from './careless-library.ts'
+import { openRowhouseLibrary } from './rowhouse-library.ts'
+import { WEAKNESSES, type Weakness, type WeaknessId } from './weaknesses.ts'
+
+export interface StageOptions {
+  /** Login that may create databases, on the database whose schema is judged. Nothing is written there. */
+  readonly adminUrl: string
+  /** The application's own login. */
+  readonly appUrl: string
+}
+
+export interface Stage {
+  readonly survey: Survey
+  readonly facts: SchemaFacts
+  /** What the scratch database lacks of the original: never empty without a reason, and always reported. */
+  readonly uncloned: readonly Uncloned[]
+  readonly empty: ReadonlyMap<string, string>
+  openArena(kind: 'whole' | 'bare', weakness?: WeaknessId): Promise<OpenArena>
+  /** Removes every database it made. Safe to call twice. */
+  close(): Promise<void>
+}
+
+export interface OpenArena extends Arena {
+  close(): Promise<void>
+}
+
+/** Fixed, so that rows and reports are the same in every run. */
+const ATTACKER: TenantRef = { id: '0a77ac00-0000-4000-8000-00000000000a', slug: 'verify-attacker' }
+const VICTIM: TenantRef = { id: '0b0b0b00-0000-4000-8000-00000000000b', slug: 'verify-victim' }
+
+export async function setStage(options: StageOptions): Promise<Stage> {
+  const rootKey = randomBytes(32).toString('hex')
+  const source = await connect(options.adminUrl)
+  let server: ScratchServer | undefined
+  try {
+    const app = decodeURIComponent(new URL(options.appUrl).username)
+    const survey = await takeSurvey(source, { appRoles: [app] })
+    const statements = await readSchemaStatements(source)
+    const facts = await readSchemaFacts(source, survey, app)
+    const migrations = await source.query(
+      'select version, name, sha256, applied_at from rowhouse.migration order by version',
+    )
+    server = await openScratchServer(options.adminUrl)
+    const plan = planRows(facts)
+    const whole = await server.create()
+    const built = await build(onDatabase(options.adminUrl, whole), {
+      statements,
+      facts,
+      plan,
+      rootKey,
+      migrations: migrations.rows,
+    })
+    return createStage({ ...options, server, survey, facts, plan, whole, rootKey, app, ...built })
+  } catch (error) {
+    await server?.close()
+    throw error
+  } finally {
+    await source.end()
+  }
+}
+
+interface Blueprint {
+  readonly statements: readonly SchemaStatement[]
+  readonly facts: SchemaFacts
+  readonly plan: RowPlan
+  readonly rootKey: string
+  readonly migrations: readonly { version: number; name: string; sha256: string; applied_at: Date }[]
+}
+
+/** Tables, rows, then what guards them: rows of tenants that the guards were never asked about are what attacks need. */
+async function build(url: string, blueprint: Blueprint): Promise<{ uncloned: Uncloned[]; empty: Map<string, string> }> {
+  const { statements, facts, plan, rootKey, migrations } = blueprint
+  const client = await connect(url)
+  try {
+    const late = await applyStage(client, statements, 'structure')
+    const empty = await seedRows(client, facts, plan, { attacker: ATTACKER.id, victim: VICTIM.id })
+    for (const { version, name, sha256, applied_at } of migrations)
+      await client.query('insert into rowhouse.migration values ($1, $2, $3, $4)', [version, name, sha256, applied_at])
+    const open = [...late, ...(await applyStage(client, statements, 'guards'))]
+    const rights = await applyStage(client, statements, 'rights')
+    await admitTenants(url, rootKey)
+    // What refers to the tenants themselves could not be made before they were there.
+    for (const stage of ['structure', 'guards', 'rights'] as const)
+      await applyStage(client, [...open, ...rights], stage)
+    await client.query('analyze')
+    return { uncloned: await findUncloned(client, statements), empty }
+  } finally {
+    await client.end()
+  }
+}
+
+async function admitTenants(url: string, rootKey: string): Promise<void> {
+  await install({ url, rootKey })
+  const tenants = createTenantAdmin({ url, rootKey })
+  try {
+    for (const { id, slug } of [ATTACKER, VICTIM]) await tenants.create({ id, slug, name: slug })
+  } finally {
+    await tenants.close()
+  }
+}
+
+interface Made extends StageOptions {
+  readonly server: ScratchServer
+  readonly survey: Survey
+  readonly facts: SchemaFacts
+  readonly plan: RowPlan
+  readonly whole: string
+  readonly rootKey: string
+  readonly app: string
+  readonly uncloned: readonly Uncloned[]
+  readonly empty: ReadonlyMap<string, string>
+}
+
+function createStage(made: Made): Stage {
+  const arenas = new Set<OpenArena>()
+  return {
+    survey: made.survey,
+    facts: made.facts,
+    uncloned: made.uncloned,
+    empty: made.empty,
+    async openArena(kind, weakness) {
+      const arena = await openArena(made, kind, weakness)
+      arenas.add(arena)
+      const close = async () => {
+        arenas.delete(arena)
+        await arena.close()
+      }
+      return { ...arena, close }
+    },
+    async close() {
+      for (const arena of arenas) await arena.close()
+      await made.server.close()
+    },
+  }
+}
+
+async function openArena(made: Made, kind: 'whole' | 'bare', weaknessId: WeaknessId | undefined): Promise<OpenArena> {
+  const weakness: Weakness | undefined = weaknessId === undefined ? undefined : WEAKNESSES[weaknessId]
+  const name = await made.server.create(made.whole)
+  const aloneName = await made.server.create(made.whole)
+  const admin = await connect(onDatabase(made.adminUrl, name))
+  const appUrl = onDatabase(made.appUrl, name)
+  const opened: Library[] = []
+  const close = async () => {
+    for (const library of opened) await library.close()
+    await admin.end()
+    await made.server.drop(name)
+    await made.server.drop(aloneName)
+  }
+  try {
+    if (kind === 'bare') await strip(admin, made.facts)
+    await onConnection(onDatabase(made.adminUrl, aloneName), (client) => removeVictim(client, made.facts))
+    if (weakness !== undefined) await weaken(admin, weakness, made)
+    const honest = await openRowhouseLibrary(appUrl, made.rootKey)
+    opened.push(honest)
+    const alone = await openRowhouseLibrary(onDatabase(made.appUrl, aloneName), made.rootKey)
+    opened.push(alone)
+    const library =
+      weakness?.library === 'careless'
+        ? openCarelessLibrary(appUrl, async (tenant) => String((await honest.contextOf(tenant))[0]?.values[0]))
+        : honest
+    if (library !== honest) opened.push(library)
+    const rawUrl = weakness?.superuser === true ? onDatabase(made.adminUrl, name) : appUrl
+    return {
+      library,
+      alone,
+      admin,
+      appUrl,
+      facts: made.facts,
+      plan: made.plan,
+      empty: made.empty,
+      attacker: ATTACKER,
+      victim: VICTIM,
+      raw: (fn) => onConnection(rawUrl, fn),
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function weaken(admin: Client, weakness: Weakness, { facts, app }: Made): Promise<void> {
+  await admin.query('set session_replication_role = replica')
+  for (const sql of weakness.sql(facts, quoted(app), { attacker: ATTACKER, victim: VICTIM })) await admin.query(sql)
+  await admin.query('set session_replication_role = origin')
+}
+
+/** Takes away what would stop a write by accident: keys, foreign keys and triggers. Policies and rights stay as they are. */
+async function strip(admin: Client, facts: SchemaFacts): Promise<void> {
+  for (const { name } of facts.tables) await admin.query(`alter table ${name} disable trigger user`)
+  const { rows } = await admin.query<{ sql: string }>(STRIP_SQL)
+  for (const { sql } of rows) await admin.query(sql)
+}
+
+const STRIP_SQL = `
+  with ours as (select c.oid, format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                 where c.relkind in ('r', 'p') and n.nspname not in ('rowhouse', 'information_schema') and n.nspname !~ '^pg_')
+  select * from (
+    select format('alter table %s drop constraint if exists %I cascade', o.name, k.conname) as sql, case k.contype when 'f' then 1 else 2 end as place
+      from pg_constraint k join ours o on o.oid = k.conrelid where k.contype in ('f', 'p', 'u', 'x') and k.conparentid = 0
+    union all
+    select format('drop index %s', i.indexrelid::regclass), 3
+      from pg_index i join ours o on o.oid = i.indrelid where i.indisunique
+       and not exists (select from pg_constraint k where k.conindid = i.indexrelid) and not exists (select from pg_inherits h where h.inhrelid = i.indexrelid)) x
+   order by place`
+
+async function removeVictim(client: Client, facts: SchemaFacts): Promise<void> {
+  await client.query('set session_replication_role = replica')
+  for (const { name, tenantColumn, partition } of facts.tables)
+    if (tenantColumn !== undefined && !partition)
+      await client.query(`delete from ${name} where ${quoted(tenantColumn)}::text = $1`, [VICTIM.id])
+}
+
+async function onConnection<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, application_name: 'rowhouse-verify' })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await fn(client)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
