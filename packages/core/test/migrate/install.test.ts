@@ -21,7 +21,7 @@ const options = () => ({ url: empty.adminUrl, rootKey: empty.rootKey })
 describe('install()', () => {
   it('shows its SQL in a dry run and changes nothing', async () => {
     const { applied } = await install({ ...options(), dryRun: true })
-    expect(applied.map(({ name }) => name)).toEqual(['000001-foundation.sql', '000002-protect.sql'])
+    expect(applied.map(({ name }) => name)).toEqual(['000001-foundation.sql', '000002-protect.sql', '000003-close.sql'])
     expect((await admin.query(`select to_regnamespace('rowhouse') as found`)).rows).toEqual([{ found: null }])
   })
 
