@@ -46,6 +46,8 @@ interface Answer {
 async function ask(client: Client, survey: Survey, rule: Rule): Promise<Finding[]> {
   await client.query('savepoint rule')
   try {
+    // Operators and names are those of PostgreSQL, whatever the judged database has put in the way.
+    await client.query('set local search_path = pg_catalog, pg_temp')
     const { rows } = await client.query<Answer>(rule.sql, [JSON.stringify(survey)])
     return rows
       .map(({ object, message, mend }) => ({

@@ -33,7 +33,16 @@ export interface Rule {
    */
   readonly sql: string
   /** Schemas on which the rule fires, and on which it must not. Run by an operator on an installed database. */
-  readonly fixtures: { readonly fires: readonly string[]; readonly quiet: readonly string[] }
+  readonly fixtures: Fixtures & {
+    /** The same on a database that never saw Rowhouse, where a rule asks another question there. */
+    readonly elsewhere?: Fixtures
+  }
+}
+
+/** Scripts, each run in a transaction of its own that is rolled back. */
+export interface Fixtures {
+  readonly fires: readonly string[]
+  readonly quiet: readonly string[]
 }
 
 /** What `$1` holds, as tables. */
