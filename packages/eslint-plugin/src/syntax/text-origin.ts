@@ -200,7 +200,7 @@ export class TextOrigins {
     const each = parentOf(fn)
     if (each?.type === 'CallExpression') return worst([fallback, this.#ofCallback(each, fn, index)])
     const calls = findAllCalls(this.#source, fn)
-    if (calls === undefined || pattern !== name) return 'unknown'
+    if (calls === undefined || calls.length === 0 || pattern !== name) return 'unknown'
     return worst([fallback, ...calls.map((call) => this.#ofArgument(call, index))])
   }
 
@@ -252,7 +252,16 @@ export class TextOrigins {
   #ofJoin(node: NodeOf<'CallExpression'>, list: Node): Origin {
     const [separator] = node.arguments
     const origin = this.#elements(list)
-    return separator === undefined || this.of(separator) === 'fixed' ? origin : 'spliced'
+    const isFixed = separator === undefined || this.of(separator) === 'fixed'
+    // A list written here that holds one unknown piece is text with a piece put into it.
+    return !isFixed || (origin === 'unknown' && this.#isWrittenOut(list)) ? 'spliced' : origin
+  }
+
+  #isWrittenOut(list: Node): boolean {
+    const node = bare(list)
+    if (node.type !== 'Identifier') return node.type === 'ArrayExpression'
+    const definition = findVariable(this.#source, node)?.defs[0]
+    return definition?.type === 'Variable' && definition.node.init?.type === 'ArrayExpression'
   }
 
   #ofFunctionCall(node: NodeOf<'CallExpression'>, name: string): Origin {
