@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters] [--switches N]`
+ * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire] [--switches N]`
  *
  * Every figure is a ratio between operations that ran in turns in this one process, on a server it started itself.
  */
@@ -12,8 +12,9 @@ import { benchDirectory } from './directory.ts'
 import { printReport, type Report } from './report.ts'
 import { benchScoped, type ScopedScenario } from './scoped.ts'
 import { benchTenantFilter } from './tenant-filter.ts'
+import { benchTripwire } from './tripwire.ts'
 
-const PARTS = ['scoped', 'filter', 'directory', 'context', 'counters'] as const
+const PARTS = ['scoped', 'filter', 'directory', 'context', 'counters', 'tripwire'] as const
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean' }, only: { type: 'string' }, switches: { type: 'string', default: '100000' } },
@@ -40,6 +41,7 @@ async function runParts(db: BenchDatabase) {
     ...(wanted('filter') && { filter: await benchTenantFilter(db) }),
     ...(wanted('directory') && { directory: await benchDirectory(db) }),
     ...(wanted('counters') && { counters: await benchCounters(db) }),
+    ...(wanted('tripwire') && { tripwire: await benchTripwire(db) }),
     ...(wanted('context') && { context: await benchContextSwitches(db, Number(values.switches)) }),
   }
 }

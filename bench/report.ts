@@ -3,6 +3,7 @@ import type { benchCounters } from './counters.ts'
 import type { benchDirectory } from './directory.ts'
 import type { ScopedScenario } from './scoped.ts'
 import type { benchTenantFilter } from './tenant-filter.ts'
+import type { TripwireScenario } from './tripwire.ts'
 
 /** What one run measured; parts that were not asked for are missing. */
 export interface Report {
@@ -17,6 +18,7 @@ export interface Report {
   readonly filter?: Awaited<ReturnType<typeof benchTenantFilter>>
   readonly directory?: Awaited<ReturnType<typeof benchDirectory>>
   readonly counters?: Awaited<ReturnType<typeof benchCounters>>
+  readonly tripwire?: readonly TripwireScenario[]
   readonly context?: Awaited<ReturnType<typeof benchContextSwitches>>
 }
 
@@ -52,6 +54,7 @@ export function printReport(report: Report): string {
     const { cpuPerStatementUs, countingUs, sharePercent } = report.counters
     lines.push(`Counting: ${countingUs} µs of ${cpuPerStatementUs} µs per statement, ${sharePercent} %`, '')
   }
+  for (const scenario of report.tripwire ?? []) lines.push(...tripwireTable(scenario), '')
   if (report.context) {
     const { switches, wrong, failedOnPurpose, seconds, control } = report.context
     lines.push(
@@ -61,6 +64,23 @@ export function printReport(report: Report): string {
     )
   }
   return `${lines.join('\n')}\n`
+}
+
+function tripwireTable(scenario: TripwireScenario): string[] {
+  const { rows, inFlight, off, enforce, honey } = scenario
+  const line = (name: string, figures: typeof off, lost: string, cpu: string) =>
+    `| ${name} | ${figures.opsPerSecond} | ${figures.p50Ms} | ${figures.p99Ms} | ${figures.cpuPerReadUs} | ${lost} | ${cpu} |`
+  return [
+    `tripwire, ${rows} rows with tenant_id, ${inFlight} in flight`,
+    '',
+    '| | per second | p50 ms | p99 ms | CPU µs | throughput lost | CPU added |',
+    '|---|---|---|---|---|---|---|',
+    line('off', off, '', ''),
+    line('enforce', enforce, `${scenario.enforceCostPercent} %`, `${scenario.enforceCpuPercent} %`),
+    line('with a honey token', honey, `${scenario.honeyCostPercent} %`, `${scenario.honeyCpuPercent} %`),
+    '',
+    `The check alone: ${scenario.checkUs} µs, ${scenario.checkSharePercent} % of a read's processor time; with a honey token ${scenario.honeyCheckUs} µs, ${scenario.honeyCheckSharePercent} %`,
+  ]
 }
 
 function scenarioTable({ operation, inFlight, networkMs, figures, ratios, p99Ratio }: ScopedScenario): string[] {
