@@ -1,6 +1,7 @@
 /** Where attacks are run: a scratch database with two tenants whose ids collide, and the application in front of it. */
 
 import type { Client, QueryResult } from 'pg'
+import type { RequestFacts } from 'rowhouse'
 import type { Row, RowPlan } from '../seed/row-plan.ts'
 import type { SchemaFacts, TableFacts } from '../seed/schema-facts.ts'
 
@@ -29,7 +30,15 @@ export interface Library {
   withoutTenant(text: string): Promise<QueryResult>
   /** Statements that set the tenant on a connection of its own, as the library would: a valid context, legally obtained. */
   contextOf(tenant: TenantRef): Promise<readonly { readonly text: string; readonly values: readonly unknown[] }[]>
+  /** Tells whose request it is, as the web server in front would; throws where it may not come in. */
+  resolve?(request: RequestFacts): Promise<string>
   close(): Promise<void>
+}
+
+/** A login or key of each tenant, for what needs one. */
+export interface Credentials {
+  readonly attackerKey: string
+  readonly victimKey: string
 }
 
 export interface Arena {
@@ -44,6 +53,7 @@ export interface Arena {
   readonly empty: ReadonlyMap<string, string>
   readonly attacker: TenantRef
   readonly victim: TenantRef
+  readonly credentials: Credentials
   /** As this one, without the victim's rows: what the attacker must see here, too. */
   readonly alone: Library
   /** Opens a connection of the application without the library, for as long as `fn` runs. */

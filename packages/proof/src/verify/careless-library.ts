@@ -11,27 +11,42 @@ import type { Library, TenantRef } from './arena.ts'
  */
 export function openCarelessLibrary(url: string, sealOf: (tenant: TenantRef) => Promise<string>): Library {
   const tenants = new AsyncLocalStorage<TenantRef>()
-  const pool = new pg.Pool({ connectionString: url, max: 1, allowExitOnIdle: true })
-  pool.on('error', () => {})
-  const run = async (text: string, values?: readonly unknown[]) => {
-    const client = await pool.connect()
-    try {
+  const seals = new Map<string, string>()
+  const keep = async (tenant: TenantRef) => {
+    if (!seals.has(tenant.id)) seals.set(tenant.id, await sealOf(tenant))
+  }
+  /** Reads the tenant when the connection is free: then it is that of whoever released it. */
+  class CarelessClient extends pg.Client {
+    // biome-ignore lint/suspicious/noExplicitAny: pg declares an overload per shape of query
+    override query(...args: any[]): any {
       const tenant = tenants.getStore()
-      if (tenant !== undefined)
-        await client.query(`select set_config('rowhouse.seal', $1, false)`, [await sealOf(tenant)])
-      return await client.query(text, values === undefined ? undefined : [...values])
-    } finally {
-      client.release()
+      const seal = tenant === undefined ? undefined : seals.get(tenant.id)
+      const send = super.query.bind(this) as (...sent: unknown[]) => unknown
+      if (seal !== undefined)
+        send(`select set_config('rowhouse.seal', '${seal.replaceAll("'", "''")}', false)`, () => {})
+      return send(...args)
     }
   }
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 1,
+    allowExitOnIdle: true,
+    Client: CarelessClient,
+  } as pg.PoolConfig)
+  pool.on('error', () => {})
+  const run = (text: string, values?: readonly unknown[]) =>
+    pool.query(text, values === undefined ? undefined : [...values])
   return {
     name: 'careless',
-    asTenant: (tenant, text, values) => tenants.run(tenant, () => run(text, values)),
+    asTenant: async (tenant, text, values) => {
+      await keep(tenant)
+      return tenants.run(tenant, () => run(text, values))
+    },
     attempt: (tenant, fn) =>
       tenants.run(tenant, async () => {
+        await keep(tenant)
         const client = await pool.connect()
         try {
-          await client.query(`select set_config('rowhouse.seal', $1, false)`, [await sealOf(tenant)])
           await client.query('begin')
           return await fn({
             query: (text, values) => client.query(text, values === undefined ? undefined : [...values]),
@@ -45,6 +60,14 @@ export function openCarelessLibrary(url: string, sealOf: (tenant: TenantRef) => 
     contextOf: async (tenant) => [
       { text: `select set_config('rowhouse.seal', $1, false)`, values: [await sealOf(tenant)] },
     ],
+    // The first thing that says something is believed, and a header of anybody's comes first.
+    resolve: async (request) => {
+      const value = (name: string) =>
+        request.rawHeaders.find((_, index) => request.rawHeaders[index - 1]?.toLowerCase() === name && index % 2 === 1)
+      const named = value('x-tenant-id') ?? (value('x-forwarded-host') ?? value('host'))?.split('.')[0]
+      if (named === undefined) throw new Error('no tenant')
+      return named
+    },
     close: () => pool.end(),
   }
 }

@@ -1,5 +1,12 @@
 import type { QueryResult } from 'pg'
-import { createRowhouse, type Rowhouse } from 'rowhouse'
+import {
+  createRowhouse,
+  fromApiKey,
+  fromSubdomain,
+  fromTrustedHeader,
+  type Rowhouse,
+  type RowhouseOptions,
+} from 'rowhouse'
 import type { Library, TenantRef } from './arena.ts'
 
 /** Ends a transaction that did what was asked of it: nothing an attack does is kept. */
@@ -13,14 +20,7 @@ class RolledBack extends Error {
 
 /** The application's code in front of Rowhouse, as it is delivered. One connection of each kind, so that tenants meet on it. */
 export async function openRowhouseLibrary(url: string, rootKey: string): Promise<Library> {
-  const rowhouse = await createRowhouse({
-    url,
-    rootKey,
-    poolSize: 2,
-    lanes: 1,
-    applicationName: 'rowhouse-verify',
-    ...QUIET,
-  })
+  const rowhouse = await createRowhouse({ url, rootKey, ...OPTIONS })
   return {
     name: 'rowhouse',
     asTenant: (tenant, text, values) =>
@@ -33,12 +33,26 @@ export async function openRowhouseLibrary(url: string, rootKey: string): Promise
       )
       return [{ text: `select set_config('rowhouse.seal', $1, true)`, values: [seal] }]
     },
+    resolve: async (request) => (await rowhouse.enter(request)).tenant.slug,
     close: () => rowhouse.close(),
   }
 }
 
-/** A leak is what is looked for here: the database's answer counts, not what the library would do about it. */
-const QUIET = {} as const
+/**
+ * A leak is what is looked for here: the database's answer counts, so the tripwire behind it stays out of the way.
+ * The sources are the usual three; the attacks on them are about how they are combined.
+ */
+const OPTIONS: Partial<RowhouseOptions> = {
+  poolSize: 2,
+  lanes: 1,
+  tripwire: 'off',
+  applicationName: 'rowhouse-verify',
+  sources: [
+    fromSubdomain({ base: 'app.test' }),
+    fromApiKey(),
+    fromTrustedHeader({ header: 'x-tenant-id', proxies: ['10.0.0.0/8'] }),
+  ],
+}
 
 async function attempt<T>(rowhouse: Rowhouse, tenant: TenantRef, fn: Parameters<Library['attempt']>[1]): Promise<T> {
   try {

@@ -10,7 +10,7 @@ import { type Survey, takeSurvey } from '../doctor/survey.ts'
 import { planRows, type RowPlan } from '../seed/row-plan.ts'
 import { readSchemaFacts, type SchemaFacts } from '../seed/schema-facts.ts'
 import { quoted, seedRows } from '../seed/seed-rows.ts'
-import type { Arena, Library, TenantRef } from './arena.ts'
+import type { Arena, Credentials, Library, TenantRef } from './arena.ts'
 import { openCarelessLibrary } from './careless-library.ts'
 import { openRowhouseLibrary } from './rowhouse-library.ts'
 import { WEAKNESSES, type Weakness, type WeaknessId } from './weaknesses.ts'
@@ -81,7 +81,7 @@ interface Blueprint {
 }
 
 /** Tables, rows, then what guards them: rows of tenants that the guards were never asked about are what attacks need. */
-async function build(url: string, blueprint: Blueprint): Promise<{ uncloned: Uncloned[]; empty: Map<string, string> }> {
+async function build(url: string, blueprint: Blueprint): Promise<Pick<Made, 'uncloned' | 'empty' | 'credentials'>> {
   const { statements, facts, plan, rootKey, migrations } = blueprint
   const client = await connect(url)
   try {
@@ -91,22 +91,24 @@ async function build(url: string, blueprint: Blueprint): Promise<{ uncloned: Unc
       await client.query('insert into rowhouse.migration values ($1, $2, $3, $4)', [version, name, sha256, applied_at])
     const open = [...late, ...(await applyStage(client, statements, 'guards'))]
     const rights = await applyStage(client, statements, 'rights')
-    await admitTenants(url, rootKey)
+    const credentials = await admitTenants(url, rootKey)
     // What refers to the tenants themselves could not be made before they were there.
     for (const stage of ['structure', 'guards', 'rights'] as const)
       await applyStage(client, [...open, ...rights], stage)
     await client.query('analyze')
-    return { uncloned: await findUncloned(client, statements), empty }
+    return { uncloned: await findUncloned(client, statements), empty, credentials }
   } finally {
     await client.end()
   }
 }
 
-async function admitTenants(url: string, rootKey: string): Promise<void> {
+async function admitTenants(url: string, rootKey: string): Promise<Credentials> {
   await install({ url, rootKey })
   const tenants = createTenantAdmin({ url, rootKey })
   try {
     for (const { id, slug } of [ATTACKER, VICTIM]) await tenants.create({ id, slug, name: slug })
+    const keyOf = async ({ slug }: TenantRef) => (await tenants.createApiKey(slug, { name: 'verify' })).key
+    return { attackerKey: await keyOf(ATTACKER), victimKey: await keyOf(VICTIM) }
   } finally {
     await tenants.close()
   }
@@ -122,6 +124,7 @@ interface Made extends StageOptions {
   readonly app: string
   readonly uncloned: readonly Uncloned[]
   readonly empty: ReadonlyMap<string, string>
+  readonly credentials: Credentials
 }
 
 function createStage(made: Made): Stage {
@@ -184,6 +187,7 @@ async function openArena(made: Made, kind: 'whole' | 'bare', weaknessId: Weaknes
       empty: made.empty,
       attacker: ATTACKER,
       victim: VICTIM,
+      credentials: made.credentials,
       raw: (fn) => onConnection(rawUrl, fn),
       close,
     }

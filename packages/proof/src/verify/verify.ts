@@ -1,0 +1,208 @@
+import type { Uncloned } from '../clone/clone-schema.ts'
+import { type Attack, type Attempt, type Cell, describe, type LaterSurface, type Residual } from './attack.ts'
+import { ATTACKS, LATER_SURFACES, RESIDUALS } from './attacks.ts'
+import { type OpenArena, type Stage, type StageOptions, setStage } from './stage.ts'
+import type { WeaknessId } from './weaknesses.ts'
+
+/** What became of an attack on one cell. `void`: its control did not succeed, so that its refusal means nothing. */
+export type Verdict = 'refused' | 'leaked' | 'not-applicable' | 'void'
+
+export interface VerifiedCell {
+  readonly attack: string
+  readonly title: string
+  readonly target: string
+  readonly verb: string
+  readonly verdict: Verdict
+  /** The error that refused it, what was seen, or why it does not apply. */
+  readonly how: string
+  /** Whether the same attack succeeded on the weakened copy; undefined where it does not apply. */
+  readonly controlFired?: boolean
+}
+
+export interface VerifyReport {
+  readonly database: string
+  readonly server: number
+  readonly cells: readonly VerifiedCell[]
+  readonly leaked: number
+  readonly refused: number
+  readonly notApplicable: number
+  readonly void: number
+  readonly controls: { readonly fired: number; readonly total: number }
+  /** Objects the scratch copy lacks: what is not there was not attacked. */
+  readonly uncloned: readonly Uncloned[]
+  /** Tables without rows, and why. */
+  readonly empty: readonly { readonly table: string; readonly reason: string }[]
+  readonly residuals: readonly Residual[]
+  readonly later: readonly LaterSurface[]
+  /** True when nothing leaked and every refusal counts. */
+  readonly isolated: boolean
+  readonly elapsedMs: number
+}
+
+export interface VerifyOptions extends StageOptions {
+  /** Told after each database that was attacked; for a line of progress. */
+  readonly onProgress?: (done: number, total: number, what: string) => void
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Attacks a schema: every table, key, view and function that `pg_catalog` knows of, by every attack of the catalogue.
+ *
+ * Works on scratch copies of the schema on the same server, with two tenants whose ids collide; the database itself is
+ * only read. Each attack is also run on a copy weakened on purpose, where it has to succeed. The copies are gone at the
+ * end, also after an error or an abort.
+ *
+ * @throws {ConfigError} `ERR_NOT_INSTALLED` where there is no Rowhouse, `ERR_ADMIN_REQUIRED` without the operator's URL
+ * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`; safe to retry
+ */
+export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+  const started = performance.now()
+  const stage = await setStage(options)
+  try {
+    return await attackStage(stage, options, started)
+  } finally {
+    await stage.close()
+  }
+}
+
+/** As `verify`, on a stage that is set already. */
+export async function attackStage(
+  stage: Stage,
+  options: Pick<VerifyOptions, 'onProgress' | 'signal'>,
+  started = performance.now(),
+): Promise<VerifyReport> {
+  const runs = runsOf(ATTACKS)
+  const results = new Map<string, Attempt>()
+  const controls = new Map<string, Attempt>()
+  for (const [index, { kind, weakness, attacks }] of runs.entries()) {
+    options.signal?.throwIfAborted()
+    options.onProgress?.(index, runs.length, weakness === undefined ? `${kind} copy` : `control: ${weakness}`)
+    await attackArena(stage, kind, weakness, attacks, weakness === undefined ? results : controls, options.signal)
+  }
+  options.onProgress?.(runs.length, runs.length, 'done')
+  return judge(stage, results, controls, performance.now() - started)
+}
+
+interface Run {
+  readonly kind: Attack['arena']
+  readonly weakness: WeaknessId | undefined
+  readonly attacks: readonly Attack[]
+}
+
+/** The intact copies, then one per weakness and kind. */
+function runsOf(attacks: readonly Attack[]): Run[] {
+  const controls = new Map<string, Run & { attacks: Attack[] }>()
+  for (const attack of attacks) {
+    const key = `${attack.arena} ${attack.weakness}`
+    const run = controls.get(key) ?? { kind: attack.arena, weakness: attack.weakness, attacks: [] }
+    run.attacks.push(attack)
+    controls.set(key, run)
+  }
+  const intact = (['whole', 'bare'] as const).map((kind) => ({
+    kind,
+    weakness: undefined,
+    attacks: attacks.filter(({ arena }) => arena === kind),
+  }))
+  return [...intact, ...controls.values()]
+}
+
+async function attackArena(
+  stage: Stage,
+  kind: Attack['arena'],
+  weakness: WeaknessId | undefined,
+  attacks: readonly Attack[],
+  results: Map<string, Attempt>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const arena = await stage.openArena(kind, weakness)
+  try {
+    for (const attack of attacks)
+      for (const cell of attack.cells(stage.facts)) {
+        signal?.throwIfAborted()
+        if (whyNotApplicable(stage, cell) === undefined)
+          results.set(keyOf(attack, cell), await attempt(arena, attack, cell))
+      }
+  } finally {
+    await arena.close()
+  }
+}
+
+/** An attack that breaks has not been refused: it counts as void, by what it says. */
+async function attempt(arena: OpenArena, attack: Attack, cell: Cell): Promise<Attempt> {
+  try {
+    return await attack.attempt(arena, cell)
+  } catch (error) {
+    return { leaked: false, how: `the attack broke: ${describe(error)}` }
+  }
+}
+
+function whyNotApplicable(stage: Stage, cell: Cell): string | undefined {
+  if (cell.notApplicable !== undefined) return cell.notApplicable
+  const reason = cell.table === undefined ? undefined : stage.empty.get(cell.table.name)
+  return reason === undefined ? undefined : `no row could be made: ${reason}`
+}
+
+function keyOf(attack: Attack, cell: Cell): string {
+  return [attack.id, attack.title, cell.target, cell.verb, cell.detail].join('\0')
+}
+
+function judge(
+  stage: Stage,
+  results: ReadonlyMap<string, Attempt>,
+  controls: ReadonlyMap<string, Attempt>,
+  elapsedMs: number,
+): VerifyReport {
+  const cells = ATTACKS.flatMap((attack) =>
+    attack.cells(stage.facts).map((cell) => judgeCell(stage, attack, cell, results, controls)),
+  )
+  const count = (verdict: Verdict) => cells.filter((cell) => cell.verdict === verdict).length
+  const [leaked, voided] = [count('leaked'), count('void')]
+  return {
+    database: stage.survey.database,
+    server: stage.survey.server,
+    cells,
+    leaked,
+    refused: count('refused'),
+    notApplicable: count('not-applicable'),
+    void: voided,
+    controls: {
+      fired: cells.filter(({ controlFired }) => controlFired === true).length,
+      total: cells.filter(({ controlFired }) => controlFired !== undefined).length,
+    },
+    uncloned: stage.uncloned,
+    empty: [...stage.empty].map(([table, reason]) => ({ table, reason })),
+    residuals: RESIDUALS,
+    later: LATER_SURFACES,
+    isolated: leaked === 0 && voided === 0,
+    elapsedMs,
+  }
+}
+
+function judgeCell(
+  stage: Stage,
+  attack: Attack,
+  cell: Cell,
+  results: ReadonlyMap<string, Attempt>,
+  controls: ReadonlyMap<string, Attempt>,
+): VerifiedCell {
+  const named = {
+    attack: attack.id,
+    title: attack.title,
+    target: cell.detail === undefined ? cell.target : `${cell.target} (${cell.detail})`,
+    verb: cell.verb,
+  }
+  const reason = whyNotApplicable(stage, cell)
+  const result = results.get(keyOf(attack, cell))
+  const control = controls.get(keyOf(attack, cell))
+  if (reason !== undefined || result === undefined || control === undefined)
+    return { ...named, verdict: 'not-applicable', how: reason ?? 'not run' }
+  if (result.leaked) return { ...named, verdict: 'leaked', how: result.how, controlFired: control.leaked }
+  if (!control.leaked)
+    return {
+      ...named,
+      verdict: 'void',
+      how: `refused (${result.how}), but its control did not succeed either: ${control.how}`,
+      controlFired: false,
+    }
+  return { ...named, verdict: 'refused', how: result.how, controlFired: true }
+}
