@@ -1,7 +1,7 @@
-const SPECIAL = /[\\^$.+()|]/g
+const SPECIAL = /[\\^$.+()|[\]]/g
 
 /**
- * Tells whether a file's path fits one of the globs: `*` within a folder, `**` across folders, `?`, `{a,b}`, `[ab]`.
+ * Tells whether a file's path fits one of the globs: `*` within a folder, `**` across folders, `?`, `{a,b}`.
  *
  * A glob fits the end of the path, so that `src/operator/**` works from any working folder.
  */
