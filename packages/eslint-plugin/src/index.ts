@@ -55,7 +55,7 @@ const recommended: Linter.Config = {
  * ```
  * @see docs/guides/lint.md
  */
-export const plugin: RowhousePlugin = {
+const plugin: RowhousePlugin = {
   meta: { name: 'eslint-plugin-rowhouse', version: '0.1.0' },
   rules,
   configs: { recommended },

@@ -3,7 +3,7 @@
 /** The same plugin in both linters, through their commands, on files as a user has them. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { plugin } from '../src/index.ts'
+import plugin from '../src/index.ts'
 import { createProject, type Project } from './support/published-plugin.ts'
 
 /** One line of bad code per rule; each is found by that rule and by no other. */

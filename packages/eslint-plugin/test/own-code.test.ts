@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import * as parser from '@typescript-eslint/parser'
 import { ESLint, type Linter } from 'eslint'
 import { describe, expect, it } from 'vitest'
-import { plugin } from '../src/index.ts'
+import plugin from '../src/index.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 

@@ -38,7 +38,7 @@ export function findFunction(variable: Scope.Variable): FunctionNode | undefined
 }
 
 /** Returns the variable that holds a function, so that its calls can be found. */
-export function variableOfFunction(source: SourceCode, fn: FunctionNode): Scope.Variable | undefined {
+function variableOfFunction(source: SourceCode, fn: FunctionNode): Scope.Variable | undefined {
   if (fn.type === 'FunctionDeclaration') return fn.id === null ? undefined : findVariable(source, fn.id)
   const parent = parentOf(fn)
   if (parent?.type !== 'VariableDeclarator' || parent.id.type !== 'Identifier') return undefined

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -18,9 +19,10 @@ export interface Project {
   remove(): Promise<void>
 }
 
+const require = createRequire(import.meta.url)
 const BINARIES = {
-  eslint: join(ROOT, 'node_modules/.bin/eslint'),
-  oxlint: join(PACKAGE, 'node_modules/.bin/oxlint'),
+  eslint: join(dirname(require.resolve('eslint/package.json')), 'bin/eslint.js'),
+  oxlint: join(dirname(require.resolve('oxlint/package.json')), 'bin/oxlint'),
 }
 
 /** Builds the plugin into `plugin/` of a new project; linters are those of this workspace. */
@@ -43,7 +45,7 @@ export async function createProject(): Promise<Project> {
     write: (file, text) => writeFile(join(folder, file), text),
     lint: async (tool, args) => {
       try {
-        const { stdout } = await run(BINARIES[tool], [...args], { cwd: folder, maxBuffer: 1 << 24 })
+        const { stdout } = await run(process.execPath, [BINARIES[tool], ...args], { cwd: folder, maxBuffer: 1 << 24 })
         return { code: 0, output: stdout }
       } catch (error) {
         const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
