@@ -1,5 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
-import { INSTALLED, notOfExtension, ownSchema, REACH } from '../policy/own-objects.ts'
+import { INSTALLED, notOfExtension, ownSchema, protectAgain, REACH } from '../policy/own-objects.ts'
 
 export const excessGrants: Rule = {
   id: 'L17',
@@ -31,8 +31,7 @@ export const excessGrants: Rule = {
         from held h join reach r on r.oid = h.grantee join tables t on t.oid = h.oid)
     select t.name as object,
            format('%s has %s on %s', e.role, string_agg(distinct e.what, ', ' order by e.what), t.name) as message,
-           case when ${INSTALLED} and t.protected then format('select rowhouse.protect(%L%s);', t.name,
-                     case when exists (select from pg_policy p where p.polrelid = t.oid and p.polname = 'rowhouse_unit') then ', unit_scope => true' else '' end)
+           case when ${INSTALLED} and t.protected then ${protectAgain('t.oid', 't.name')}
                 else format('revoke truncate, trigger, references%s on %s from %s;',
                      case when bool_or(e.what like '%share') then ', insert, update, delete' else '' end
                        || case when bool_or(e.what = 'MAINTAIN') then ', maintain' else '' end,

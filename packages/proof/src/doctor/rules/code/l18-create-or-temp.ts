@@ -34,7 +34,7 @@ export const createOrTemp: Rule = {
       'grant create on schema public to rowhouse_migrator',
     ],
     elsewhere: {
-      fires: ['select 1'],
+      fires: [`do $$ begin execute format('grant temporary on database %I to public', current_database()); end $$`],
       quiet: [`do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$`],
     },
   },

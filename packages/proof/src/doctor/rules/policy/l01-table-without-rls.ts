@@ -1,5 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
-import { INSTALLED, notOfExtension, ownSchema } from './own-objects.ts'
+import { INSTALLED, notOfExtension, ownSchema, protectAgain } from './own-objects.ts'
 
 export const tableWithoutRls: Rule = {
   id: 'L01',
@@ -14,9 +14,9 @@ export const tableWithoutRls: Rule = {
            case when found.policies > 0
                 then format('%s has %s policies and row-level security is off: none of them is applied', found.name, found.policies)
                 else format('%s has rows of tenants (%s) and no row-level security', found.name, found.column_name) end as message,
-           case when found.column_name is not null and ${INSTALLED} then format('select rowhouse.protect(%L);', found.name)
+           case when found.column_name is not null and ${INSTALLED} then ${protectAgain('found.oid', 'found.name')}
                 else format('alter table %s enable row level security, force row level security;', found.name) end as mend
-      from (select coalesce(t.name, format('%I.%I', n.nspname, c.relname)) as name, t.column_name,
+      from (select c.oid, coalesce(t.name, format('%I.%I', n.nspname, c.relname)) as name, t.column_name,
                    (select count(*) from pg_policy p where p.polrelid = c.oid) as policies,
                    exists (select from pg_inherits i join tenant_table p on p.oid = i.inhparent where i.inhrelid = c.oid) as is_part
               from pg_class c

@@ -1,5 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
-import { INSTALLED } from './own-objects.ts'
+import { INSTALLED, protectAgain } from './own-objects.ts'
 
 export const rlsNotForced: Rule = {
   id: 'L02',
@@ -13,7 +13,7 @@ export const rlsNotForced: Rule = {
     select t.name as object,
            format('%s does not force row-level security: %I, its owner%s, reads the rows of all tenants', t.name, o.rolname,
                   case when exists (select from app_role a where a.oid = c.relowner) then ' and a role of the application' else '' end) as message,
-           case when ${INSTALLED} then format('select rowhouse.protect(%L);', t.name)
+           case when ${INSTALLED} then ${protectAgain('t.oid', 't.name')}
                 else format('alter table %s force row level security;', t.name) end as mend
       from tenant_table t
       join pg_class c on c.oid = t.oid

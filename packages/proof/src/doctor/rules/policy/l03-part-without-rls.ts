@@ -1,5 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
-import { INSTALLED, REACH } from './own-objects.ts'
+import { INSTALLED, protectAgain, REACH } from './own-objects.ts'
 
 export const partWithoutRls: Rule = {
   id: 'L03',
@@ -22,7 +22,7 @@ export const partWithoutRls: Rule = {
     select p.name as object,
            format('%s is a %s of %I.%I and has no row-level security%s', p.name, case when p.relispartition then 'partition' else 'child' end,
                   n.nspname, u.relname, case when p.oid in (select oid from readable) then ': the application may name it directly' else '' end) as message,
-           case when ${INSTALLED} then format('select rowhouse.protect(%L);', p.name)
+           case when ${INSTALLED} then ${protectAgain('p.oid', 'p.name')}
                 else format('alter table %s enable row level security, force row level security;', p.name) end as mend
       from part p
       join tenant_table x on x.oid = p.inhparent
@@ -46,7 +46,7 @@ select rowhouse.protect('t');
 create table t_0 partition of t for values with (modulus 2, remainder 0)`,
       `create table t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
 select rowhouse.protect('t');
-create table t_old () inherits (t)`,
+create table t_old (primary key (tenant_id, id)) inherits (t)`,
       `create table base (id bigint, note text);
 create table t (tenant_id uuid not null, primary key (tenant_id, id)) inherits (base);
 select rowhouse.protect('t');

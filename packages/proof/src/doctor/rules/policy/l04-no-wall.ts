@@ -1,4 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
+import { protectAgain } from './own-objects.ts'
 
 export const noWall: Rule = {
   id: 'L04',
@@ -11,11 +12,11 @@ export const noWall: Rule = {
   sql: `with ${SURVEYED}
     select t.name as object,
            format('%s has no restrictive policy for all commands and all roles: one more permissive policy opens it', t.name) as message,
-           format('select rowhouse.protect(%L);', t.name) as mend
+           ${protectAgain('t.oid', 't.name')} as mend
       from tenant_table t join pg_class c on c.oid = t.oid
      where c.relrowsecurity
-       and not exists (select from pg_policy p where p.polrelid = t.oid and p.polname <> 'rowhouse_unit'
-                          and not p.polpermissive and p.polcmd = '*' and p.polroles = '{0}')`,
+       and t.oid not in (select p.polrelid from pg_policy p
+                          where p.polname <> 'rowhouse_unit' and not p.polpermissive and p.polcmd = '*' and p.polroles = '{0}')`,
   fixtures: {
     fires: [
       `create table t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));

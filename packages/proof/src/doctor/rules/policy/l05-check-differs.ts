@@ -1,5 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
-import { INSTALLED } from './own-objects.ts'
+import { INSTALLED, protectAgain } from './own-objects.ts'
 
 export const checkDiffers: Rule = {
   id: 'L05',
@@ -11,14 +11,14 @@ export const checkDiffers: Rule = {
   applies: 'any',
   sql: `with ${SURVEYED},
     policy as (
-      select t.name as table_name, t.column_name, p.polname, p.polcmd, p.polpermissive,
+      select t.oid, t.name as table_name, t.column_name, p.polname, p.polcmd, p.polpermissive,
              pg_get_expr(p.polqual, p.polrelid) as using_text, pg_get_expr(p.polwithcheck, p.polrelid) as check_text
         from tenant_table t join pg_policy p on p.polrelid = t.oid)
     select format('policy %I on %s', p.polname, p.table_name) as object,
            case when p.check_text is null then format('policy %I on %s has no WITH CHECK', p.polname, p.table_name)
                 when p.using_text is null then format('policy %I on %s lets rows be inserted whose %s nobody checks: WITH CHECK %s', p.polname, p.table_name, p.column_name, p.check_text)
                 else format('policy %I on %s reads by one condition and writes by another: WITH CHECK %s', p.polname, p.table_name, p.check_text) end as message,
-           case when ${INSTALLED} then format('select rowhouse.protect(%L);', p.table_name)
+           case when ${INSTALLED} then ${protectAgain('p.oid', 'p.table_name')}
                 when p.using_text is not null then format('alter policy %I on %s with check (%s);', p.polname, p.table_name, p.using_text) end as mend
       from policy p
      where case when ${INSTALLED} then p.polcmd in ('*', 'w') and p.check_text is distinct from p.using_text

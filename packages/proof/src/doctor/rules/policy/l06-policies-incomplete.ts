@@ -1,5 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
-import { INSTALLED } from './own-objects.ts'
+import { INSTALLED, protectAgain } from './own-objects.ts'
 
 export const policiesIncomplete: Rule = {
   id: 'L06',
@@ -13,12 +13,12 @@ export const policiesIncomplete: Rule = {
     select t.name as object,
            format('%s has row-level security and %s: no tenant sees a row', t.name,
                   case when p.restrictive > 0 then 'only restrictive policies' else 'no policy' end) as message,
-           case when ${INSTALLED} then format('select rowhouse.protect(%L);', t.name) end as mend
+           case when ${INSTALLED} then ${protectAgain('t.oid', 't.name')} end as mend
       from tenant_table t
-      join pg_class c on c.oid = t.oid,
-           lateral (select count(*) filter (where p.polpermissive) as permissive, count(*) filter (where not p.polpermissive) as restrictive
-                      from pg_policy p where p.polrelid = t.oid) p
-     where c.relrowsecurity and p.permissive = 0
+      join pg_class c on c.oid = t.oid
+      left join (select polrelid, count(*) filter (where polpermissive) as permissive, count(*) filter (where not polpermissive) as restrictive
+                   from pg_policy group by polrelid) p on p.polrelid = t.oid
+     where c.relrowsecurity and coalesce(p.permissive, 0) = 0
        -- A partition without any policy is closed on purpose: it is read through its parent.
        and (p.restrictive > 0 or not exists (select from pg_inherits i where i.inhrelid = t.oid))`,
   fixtures: {

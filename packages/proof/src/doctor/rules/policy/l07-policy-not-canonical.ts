@@ -1,6 +1,6 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
 import { CANONICAL } from './canonical-policies.ts'
-import { INSTALLED } from './own-objects.ts'
+import { INSTALLED, protectAgain } from './own-objects.ts'
 
 export const policyNotCanonical: Rule = {
   id: 'L07',
@@ -13,7 +13,7 @@ export const policyNotCanonical: Rule = {
   applies: 'any',
   sql: `with ${SURVEYED}, ${CANONICAL},
     policy as (
-      select t.name as table_name, t.column_name, p.polname, p.polcmd, p.polpermissive, p.polroles,
+      select t.oid, t.name as table_name, t.column_name, p.polname, p.polcmd, p.polpermissive, p.polroles,
              pg_get_expr(p.polqual, p.polrelid) as using_text, pg_get_expr(p.polwithcheck, p.polrelid) as check_text
         from tenant_table t
         join pg_policy p on p.polrelid = t.oid),
@@ -26,8 +26,7 @@ export const policyNotCanonical: Rule = {
                   when p.using_text is distinct from w.condition then format('has another condition than the one Rowhouse makes: %s', coalesce(p.using_text, 'none'))
                   when p.check_text is distinct from w.condition then format('checks writes otherwise than Rowhouse does: %s', coalesce(p.check_text, 'not at all')) end as fault,
              case when w.name is null then format('drop policy %I on %s;', p.polname, p.table_name)
-                  else format('select rowhouse.protect(%L%s);', p.table_name, case when exists (select from policy u where u.table_name = p.table_name and u.polname = 'rowhouse_unit')
-                                                                                   then ', unit_scope => true' else '' end) end as mend
+                  else ${protectAgain('p.oid', 'p.table_name')} end as mend
         from policy p left join canonical w on w.name = p.polname
        where ${INSTALLED}),
     doubtful as (

@@ -30,7 +30,7 @@ export const ownedByApplication: Rule = {
     select case when f.kind = 'table' then f.name else format('%s %s', f.kind, f.name) end as object,
            case when a.oid is not null then format('%s %s belongs to %I, a role of the application: it may change or open it', f.word, f.name, o.rolname)
                 else format('%s belongs to %I, wanted rowhouse_owner', f.name, o.rolname) end as message,
-           case when ${INSTALLED} then format('alter %s %s owner to rowhouse_owner;', f.word, f.name) end as mend
+           case when ${INSTALLED} and f.kind <> 'database' then format('alter %s %s owner to rowhouse_owner;', f.word, f.name) end as mend
       from found f
       join pg_roles o on o.oid = f.owner
       left join app_role a on a.oid = f.owner

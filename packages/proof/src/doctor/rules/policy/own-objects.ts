@@ -15,5 +15,13 @@ export function notOfExtension(catalog: 'pg_class' | 'pg_proc' | 'pg_language', 
 export const REACH = `
 reach (oid, name) as (select 0::oid, 'PUBLIC' union all select oid, name from app_role)`
 
+/** SQL that protects a table again and keeps its unit scope: without saying so, `protect` takes that away. */
+export function protectAgain(oid: string, name: string): string {
+  return `format('select rowhouse.protect(%L%s);', ${name}, case when exists (
+    select from pg_policy u where u.polname = 'rowhouse_unit'
+       and (u.polrelid = ${oid} or u.polrelid in (select i.inhparent from pg_inherits i where i.inhrelid = ${oid})))
+    then ', unit_scope => true' else '' end)`
+}
+
 /** True in a database where Rowhouse is installed. */
 export const INSTALLED = `($1::jsonb->>'installed' is not null)`

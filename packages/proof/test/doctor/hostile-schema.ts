@@ -1,0 +1,64 @@
+/** A schema nobody prepared: everything PostgreSQL allows in names, kinds of tables and columns. */
+export const HOSTILE_SCHEMA = `
+create schema "My ""App""";
+create schema "select";
+create type mood as enum ('sad', 'it''s ok', 'NULL');
+create domain "Tenant ID" as uuid check (value is not null);
+create type span as range (subtype = float8);
+create type pair as (a int, "B" text);
+create table "My ""App"""."Order Line" ("tenant_id" uuid, "Weird "" Column" text, "select" mood, "from" pair, at span, exclude using gist (at with &&));
+create table "select"."table" (tenant_id "Tenant ID", "user" int generated always as identity, "end" int generated always as (1 + 1) stored);
+create table no_key (tenant_id text, n numeric);
+create table "OrgOwned" ("organizationId" bigint, "TenantID" uuid);
+create table no_columns ();
+create table parts (tenant_id uuid, at date) partition by range (at);
+create table parts_1 partition of parts for values from ('2026-01-01') to ('2026-02-01') partition by list (tenant_id);
+create table parts_1_default partition of parts_1 default;
+create table parts_default partition of parts default;
+create table base (id bigint);
+create table "Child One" (tenant_id uuid) inherits (base);
+create table grandchild (more text, n numeric) inherits ("Child One");
+create index on no_key (lower(tenant_id), (n + 1)) where n > 0;
+create index on "My ""App"""."Order Line" ((("from").a)) include ("Weird "" Column");
+create unlogged table volatile_rows (tenant_id uuid primary key);
+create foreign data wrapper "Far Away";
+create server "The Server" foreign data wrapper "Far Away" options (host 'nowhere');
+create foreign table "Foreign One" (tenant_id uuid, id bigint) server "The Server";
+create foreign table parts_far partition of parts for values from ('2027-01-01') to ('2028-01-01') server "The Server";
+grant all on "Foreign One" to public;
+create user mapping for public server "The Server";
+create view "View 1" as select * from "My ""App"""."Order Line";
+create view view_2 with (security_barrier) as select v.*, n.n from "View 1" v, no_key n;
+create recursive view counting (n) as select 1 union all select n + 1 from counting where n < 3;
+create materialized view "Mat View" as select tenant_id, count(*) from no_key group by 1;
+create view over_matview as select * from "Mat View";
+grant all on "View 1", view_2, "Mat View", over_matview to public;
+create rule "a rule" as on insert to base do also select * from no_key;
+create rule nothing as on delete to no_key do instead nothing;
+create function "Weird Fn"("a b" int default 1, variadic rest text[] default '{}') returns table (x int, "y z" text)
+  language sql security definer set search_path = "My ""App""", '' as $$ select 1, 'x' $$;
+create function trg() returns trigger language plpgsql security definer as $$ begin return new; end $$;
+create trigger "Trig 1" before insert on no_key for each row execute function trg();
+create procedure "Proc"(inout x int) language plpgsql as $$ begin x := 1; end $$;
+create aggregate "Agg" (int) (sfunc = int4pl, stype = int);
+create aggregate pct (float8 order by anyelement) (sfunc = ordered_set_transition, stype = internal, finalfunc = percentile_disc_final, finalfunc_extra);
+create operator === (leftarg = int, rightarg = int, function = int4eq);
+create function ev() returns event_trigger language plpgsql as $$ begin end $$;
+create event trigger "Ev 1" on ddl_command_end execute function ev();
+create table target (tenant_id uuid, id int unique, primary key (tenant_id, id));
+create table source (tenant_id uuid, id int, t int, foreign key (tenant_id, t) references target match full not valid, foreign key (t) references target (id) on delete set null deferrable);
+alter table source enable row level security;
+create policy "Pol 1" on source as restrictive for select to public using (tenant_id is null or current_setting('x.y', true) is null);
+create policy "Pol 2" on source for insert with check (true);
+create policy sub on source for update using (exists (select from target t where t.id = source.t)) with check (t > 0);
+create policy forgotten on no_key using (false);
+alter default privileges grant all on tables to public;
+alter default privileges in schema "select" grant all on sequences to public;
+create statistics "Stat 1" on tenant_id, n from no_key;
+create publication "Pub 1" for table source;
+create sequence "Seq 1" owned by source.id;
+alter table source alter column id set default nextval('"Seq 1"');
+create table large (tenant_id uuid, image oid, doc xml);
+do $$ begin for i in 1..300 loop
+  execute format('create table "T %s" (tenant_id uuid, id bigint, body text); create index on "T %1$s" (id)', i);
+end loop; end $$`
