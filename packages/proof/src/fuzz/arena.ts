@@ -1,8 +1,9 @@
 import { createKeeper, type Keeper } from './keeper.ts'
 import { compare, type Difference, isPassing, type Outcome } from './outcome.ts'
-import { createScratch, type ScratchOptions, SIDES, type Side } from './scratch.ts'
+import { type Mould, SIDES, type Side } from './scratch.ts'
 import { type FuzzedSide, openSide } from './side.ts'
 import type { Case } from './statement.ts'
+import type { Weakness } from './weaknesses.ts'
 
 /** The databases of a run with an application on each: where cases are tried. */
 export interface Arena {
@@ -26,8 +27,8 @@ export interface Verdict {
 /** A lost connection takes the statements of others along; these are tried again. */
 const ATTEMPTS = 3
 
-export async function openArena(options: ScratchOptions): Promise<Arena> {
-  const scratch = await createScratch(options)
+export async function openArena(mould: Mould, weakness?: Weakness): Promise<Arena> {
+  const scratch = await mould.cast(weakness)
   const opened: { close(): Promise<void> }[] = []
   const close = async () => {
     await Promise.allSettled(opened.map((part) => part.close()))
@@ -41,8 +42,8 @@ export async function openArena(options: ScratchOptions): Promise<Arena> {
     }
     const keeper = await createKeeper(scratch, SIDES)
     opened.push(keeper)
-    const pristine = { plain: await digests(keeper, false), units: await digests(keeper, true) }
-    const comparison = (units: boolean) => compareRows(keeper, units ? pristine.units : pristine.plain, units)
+    const pristine = [await keeper.digestOfOthers('all', false), await keeper.digestOfOthers('all', true)]
+    const comparison = (units: boolean) => compareRows(keeper, pristine[units ? 1 : 0] ?? '', units)
     return {
       tryCase: (testCase) => tryCase(sides, testCase),
       commitCase: async (testCase) => {
@@ -86,22 +87,14 @@ async function tryCase(sides: Record<Side, FuzzedSide>, testCase: Case): Promise
   }
 }
 
-interface Digests {
-  readonly others: string
-}
-
-async function digests(keeper: Keeper, units: boolean): Promise<Digests> {
-  return { others: await keeper.digestOfOthers('all', units) }
-}
-
 /** The others' rows are as at the start, and the acting tenant's rows are the same on both sides. */
-async function compareRows(keeper: Keeper, pristine: Digests, units: boolean): Promise<Difference | undefined> {
+async function compareRows(keeper: Keeper, pristine: string, units: boolean): Promise<Difference | undefined> {
   const [others, here, there] = await Promise.all([
     keeper.digestOfOthers('all', units),
     keeper.digestOfOwn('all', units),
     keeper.digestOfOwn(units ? 'narrow' : 'alone', units),
   ])
-  if (others !== pristine.others) return { reason: 'foreign-rows-changed', all: others, alone: pristine.others }
+  if (others !== pristine) return { reason: 'foreign-rows-changed', all: others, alone: pristine }
   return here === there ? undefined : { reason: 'own-rows-differ', all: here, alone: there }
 }
 

@@ -1,6 +1,6 @@
-import { openArena } from './arena.ts'
+import { type Arena, openArena } from './arena.ts'
 import { type Campaign, type FuzzFailure, runCampaign } from './campaign.ts'
-import { type ScratchOptions, withClient } from './scratch.ts'
+import { createMould, type Mould, withClient } from './scratch.ts'
 import { requireWeakness, WEAKNESSES, type Weakness } from './weaknesses.ts'
 
 export interface FuzzOptions {
@@ -59,12 +59,11 @@ const MAX_FAILURES = 10
 /**
  * Runs generated SQL as one tenant among others and as the same tenant alone, and compares.
  *
- * Makes three databases `rowhouse_fuzz_…` beside the given one and drops them at the end, also when it fails or is
- * aborted: all tenants; the acting tenant alone; the acting tenant with the rows of some units only, for contexts limited
+ * Makes databases `rowhouse_fuzz_…` beside the given one and drops them at the end, also when it fails or is aborted: all tenants; the acting tenant alone; the acting tenant with the rows of some units only, for contexts limited
  * to those. Every statement has to give the same rows, counts and errors on both sides, and to leave the others' rows alone.
  *
  * @throws {RangeError} for a count, seed or weakness out of range
- * @throws {ConfigError} {@link https://www.postgresql.org | PostgreSQL}'s refusals of the logins, as `createRowhouse` says them
+ * @throws {ConfigError} {@link MigrationError} as `install()` and `createRowhouse()` throw them for the two logins
  * @throws whatever `signal` was aborted with
  * @example
  * ```ts
@@ -82,61 +81,67 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     )
     return rows[0]?.major ?? 0
   })
-  const controls: FuzzControl[] = []
-  if (weakness === undefined && options.controls !== false)
-    for (const broken of WEAKNESSES) controls.push(await runControl(options, broken, major))
-  let startedMs = performance.now()
-  const perSecond = (statements: number) => Math.round(statements / ((performance.now() - startedMs) / 1_000))
-  const campaign = await inArena({ ...options, weakness }, (arena) => {
-    startedMs = performance.now()
-    return runCampaign(arena, {
-      seed: options.seed,
-      from: options.from ?? 0,
-      statements: options.statements,
-      major,
-      kinds: weakness?.kinds,
-      maxFailures: weakness === undefined ? MAX_FAILURES : 1,
-      signal: options.signal,
-      onBatch: (statements, failures) =>
-        options.onProgress?.({ statements, of: options.statements, failures, perSecond: perSecond(statements) }),
-    })
-  })
-  return {
-    ...campaign.result,
-    seed: options.seed,
-    from: options.from ?? 0,
-    perSecond: Math.round(campaign.result.statements / (campaign.elapsedMs / 1_000)),
-    controls,
-    void: controls.some(({ fired }) => !fired),
+  options.signal?.throwIfAborted()
+  const mould = await createMould(options)
+  try {
+    const controls: FuzzControl[] = []
+    if (weakness === undefined && options.controls !== false)
+      for (const broken of WEAKNESSES) controls.push(await runControl(mould, options, broken, major))
+    const { campaign, perSecond } = await runMain(mould, options, weakness, major)
+    const isVoid = controls.some(({ fired }) => !fired)
+    return { ...campaign, seed: options.seed, from: options.from ?? 0, perSecond, controls, void: isVoid }
+  } finally {
+    await mould.drop()
   }
 }
 
-/** Breaks the isolation in one way and looks for a statement that shows it. */
-async function runControl(options: FuzzOptions, weakness: Weakness, major: number): Promise<FuzzControl> {
-  const { result } = await inArena({ ...options, weakness }, (arena) =>
-    runCampaign(arena, {
-      seed: options.seed,
-      from: 0,
-      statements: weakness.within,
+async function runMain(
+  mould: Mould,
+  { seed, from = 0, statements: of, signal, onProgress }: FuzzOptions,
+  weakness: Weakness | undefined,
+  major: number,
+): Promise<{ campaign: Campaign; perSecond: number }> {
+  return inArena(mould, weakness, signal, async (arena) => {
+    const startedMs = performance.now()
+    const rate = (statements: number) => Math.round(statements / ((performance.now() - startedMs) / 1_000))
+    const campaign = await runCampaign(arena, {
+      seed,
+      from,
+      statements: of,
       major,
-      kinds: weakness.kinds,
-      maxFailures: 1,
-      signal: options.signal,
-    }),
-  )
-  const [failure] = result.failures
-  return { name: weakness.name, fired: failure !== undefined, statements: result.statements, failure }
+      kinds: weakness?.kinds,
+      maxFailures: weakness === undefined ? MAX_FAILURES : 1,
+      signal,
+      onBatch: (statements, failures) => onProgress?.({ statements, of, failures, perSecond: rate(statements) }),
+    })
+    return { campaign, perSecond: rate(campaign.statements) }
+  })
 }
 
-async function inArena(
-  options: ScratchOptions & { readonly signal?: AbortSignal | undefined },
-  run: (arena: Awaited<ReturnType<typeof openArena>>) => Promise<Campaign>,
-): Promise<{ result: Campaign; elapsedMs: number }> {
-  options.signal?.throwIfAborted()
-  const arena = await openArena(options)
+/** Breaks the isolation in one way and looks for a statement that shows it. */
+async function runControl(
+  mould: Mould,
+  { seed, signal }: FuzzOptions,
+  weakness: Weakness,
+  major: number,
+): Promise<FuzzControl> {
+  const { name, kinds, within } = weakness
+  const { failures, statements } = await inArena(mould, weakness, signal, (arena) =>
+    runCampaign(arena, { seed, from: 0, statements: within, major, kinds, maxFailures: 1, signal }),
+  )
+  return { name, fired: failures.length > 0, statements, failure: failures[0] }
+}
+
+async function inArena<T>(
+  mould: Mould,
+  weakness: Weakness | undefined,
+  signal: AbortSignal | undefined,
+  run: (arena: Arena) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted()
+  const arena = await openArena(mould, weakness)
   try {
-    const startedMs = performance.now()
-    return { result: await run(arena), elapsedMs: performance.now() - startedMs }
+    return await run(arena)
   } finally {
     await arena.close()
   }

@@ -73,7 +73,12 @@ ${sql}
 -- smallest that still fails:
 ${shrunk}
 -- among other tenants:
-${all}
+${shorten(all)}
 -- alone:
-${alone}\n`)
+${shorten(alone)}\n`)
+}
+
+function shorten(outcome: string): string {
+  const lines = outcome.split('\n')
+  return lines.length <= 20 ? outcome : [...lines.slice(0, 20), `… ${lines.length - 20} more lines`].join('\n')
 }

@@ -1,5 +1,5 @@
 import { type Draw, type NamedQuery, randomTypes, type Source } from './draw.ts'
-import { condition, expression, literal } from './expression.ts'
+import { condition, expression, literal, smallest } from './expression.ts'
 import type { SqlType } from './fixture.ts'
 import { columnsOf, fromClause } from './from-clause.ts'
 import { choice, list, optional, sql, type Tree } from './tree.ts'
@@ -82,12 +82,12 @@ function plain(
   windows: boolean,
 ): Tree {
   const { random } = draw
-  const from = fromClause(draw, outer, named, depth, depth > 0 ? random.pick([0, 0, 1, 1, 2, 3]) : 0)
+  const from = fromClause(draw, outer, named, depth, depth > 0 ? random.pick([0, 0, 0, 1, 1, 2]) : 0)
   const scope = [...outer, ...from.sources]
   const items = types.map((type, index) => {
     const value =
       windows && (index === 0 || random.chance(40))
-        ? windowOf(draw, type, from.sources, depth)
+        ? choice(windowOf(draw, type, from.sources, depth), smallest(type))
         : expression(draw, type, random.chance(85) ? from.sources : scope, depth)
     return sql`${value} as c${index + 1}`
   })
@@ -96,7 +96,7 @@ function plain(
 }
 
 export function where(draw: Draw, scope: readonly Source[], depth: number): Tree {
-  const count = draw.random.pick([0, 0, 1, 1, 1, 2])
+  const count = draw.random.pick([0, 0, 0, 1, 1, 2])
   const conditions = Array.from({ length: count }, () => condition(draw, scope, depth - 1))
   return list(conditions, { separator: ' and ', before: ' where ' })
 }
@@ -143,7 +143,7 @@ function aggregate(
   depth: number,
 ): Tree {
   const { random } = draw
-  const from = fromClause(draw, outer, named, depth, random.pick([0, 0, 1, 2]))
+  const from = fromClause(draw, outer, named, depth, random.pick([0, 0, 1]))
   const scope = [...outer, ...from.sources]
   const columns = from.sources.flatMap(({ alias, columns }) =>
     columns.map(({ name, type }) => ({ name: `${alias}.${name}`, type })),
@@ -152,7 +152,9 @@ function aggregate(
   const items = types.map((type, index) => {
     const group = groups.find((column) => column.type === type)
     const value =
-      group !== undefined && random.chance(60) ? group.name : aggregateOf(draw, type, from.sources, depth - 1)
+      group !== undefined && random.chance(60)
+        ? group.name
+        : choice(aggregateOf(draw, type, from.sources, depth - 1), smallest(type))
     return sql`${value} as c${index + 1}`
   })
   const having = random.chance(25)

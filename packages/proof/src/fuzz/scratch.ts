@@ -28,6 +28,7 @@ const POPULATIONS: Readonly<Record<Side, Population>> = {
 
 export const SIDES: readonly Side[] = ['all', 'alone', 'narrow']
 
+/** A set of databases with applications to come, one per side. */
 export interface Scratch {
   readonly rootKey: string
   adminUrl(side: Side): string
@@ -39,34 +40,68 @@ export interface ScratchOptions {
   readonly adminUrl: string
   readonly appUrl: string
   readonly rootKey?: string | undefined
-  readonly weakness?: Weakness | undefined
+}
+
+/** Filled databases nobody connects to, of which sets are cloned: installing takes ten times as long as copying. */
+export interface Mould {
+  /** Returns a new set, weakened where a weakness is given. */
+  cast(weakness: Weakness | undefined): Promise<Scratch>
+  drop(): Promise<void>
 }
 
 /**
  * Makes the databases `rowhouse_fuzz_<random>_<side>` beside the one of `adminUrl`: installs Rowhouse, protects the
- * fixture, clones it, fills each clone. Whatever fails in between, nothing is left.
+ * fixture, fills it. Whatever fails in between, nothing is left.
  */
-export async function createScratch(options: ScratchOptions): Promise<Scratch> {
+export async function createMould(options: ScratchOptions): Promise<Mould> {
   const rootKey = options.rootKey ?? randomBytes(32).toString('base64')
-  const stem = `rowhouse_fuzz_${randomBytes(5).toString('hex')}`
-  const nameOf = (side: Side) => `${stem}_${side}`
-  const adminUrl = (side: Side) => withDatabase(options.adminUrl, nameOf(side))
-  const drop = () =>
-    withClient(options.adminUrl, async (admin) => {
-      for (const side of SIDES) await admin.query(`drop database if exists ${nameOf(side)} with (force)`)
-    })
+  const set = nameSet(options, rootKey)
   try {
     await withClient(options.adminUrl, async (admin) => {
-      await admin.query(`create database ${nameOf('all')} template template0`)
-      await prepare(adminUrl('all'), rootKey)
-      for (const side of ['alone', 'narrow'] as const) await clone(admin, nameOf('all'), nameOf(side))
+      await admin.query(`create database ${set.nameOf('all')} template template0`)
+      await prepare(set.adminUrl('all'), rootKey)
+      for (const side of ['alone', 'narrow'] as const) await clone(admin, set.nameOf('all'), set.nameOf(side))
     })
-    for (const side of SIDES) await fill(adminUrl(side), POPULATIONS[side], options.weakness)
+    for (const side of SIDES) await fill(set.adminUrl(side), POPULATIONS[side])
   } catch (error) {
-    await drop()
+    await set.drop()
     throw error
   }
-  return { rootKey, adminUrl, appUrl: (side) => withDatabase(options.appUrl, nameOf(side)), drop }
+  return { drop: set.drop, cast: (weakness) => cast(options, set, weakness) }
+}
+
+async function cast(options: ScratchOptions, mould: NamedSet, weakness: Weakness | undefined): Promise<Scratch> {
+  const set = nameSet(options, mould.rootKey)
+  try {
+    await withClient(options.adminUrl, async (admin) => {
+      for (const side of SIDES) await clone(admin, mould.nameOf(side), set.nameOf(side))
+    })
+    if (weakness !== undefined)
+      for (const side of SIDES) await withClient(set.adminUrl(side), (admin) => admin.query(weakness.sql))
+  } catch (error) {
+    await set.drop()
+    throw error
+  }
+  return set
+}
+
+interface NamedSet extends Scratch {
+  nameOf(side: Side): string
+}
+
+function nameSet(options: ScratchOptions, rootKey: string): NamedSet {
+  const stem = `rowhouse_fuzz_${randomBytes(5).toString('hex')}`
+  const nameOf = (side: Side) => `${stem}_${side}`
+  return {
+    rootKey,
+    nameOf,
+    adminUrl: (side) => withDatabase(options.adminUrl, nameOf(side)),
+    appUrl: (side) => withDatabase(options.appUrl, nameOf(side)),
+    drop: () =>
+      withClient(options.adminUrl, async (admin) => {
+        for (const side of SIDES) await admin.query(`drop database if exists ${nameOf(side)} with (force)`)
+      }),
+  }
 }
 
 export async function withClient<T>(url: string, fn: (client: pg.Client) => Promise<T>): Promise<T> {
@@ -100,26 +135,25 @@ async function prepare(url: string, rootKey: string): Promise<void> {
   }
 }
 
-/** A clone does not get the rights of its template: those the installer set are set again. */
+/** A clone gets neither the rights nor the settings of its template: those the installer made are made again. */
 async function clone(admin: pg.Client, template: string, name: string): Promise<void> {
   await admin.query(`create database ${name} template ${template}`)
   await admin.query(`revoke temporary, create on database ${name} from public`)
   await admin.query(`grant connect on database ${name} to rowhouse_app, rowhouse_migrator`)
+  // Estimates of nested subqueries are high enough for compiling them, which takes a hundred times longer than running.
+  await admin.query(`alter database ${name} set jit = off`)
 }
 
 /**
  * Fills the tables and keeps a copy of each, in the order of its rows, for `restore`. Statistics are not gathered: they
  * would come at times of their own and make plans depend on them.
  */
-async function fill(url: string, population: Population, weakness: Weakness | undefined): Promise<void> {
+async function fill(url: string, population: Population): Promise<void> {
   await withClient(url, async (admin) => {
-    // Estimates of nested subqueries are high enough for compiling them, which takes a hundred times longer than running.
-    await admin.query(`do $$ begin execute format('alter database %I set jit = off', current_database()); end $$`)
     await admin.query(populationSql(population))
     const stored = ['customer', 'shipment', 'line', 'event_low', 'event_high', 'ledger', 'note', 'attachment']
     for (const table of stored) await admin.query(`alter table ${table} set (autovacuum_enabled = off)`)
     await admin.query(sentinelSql())
-    if (weakness !== undefined) await admin.query(weakness.sql)
     await admin.query('create schema kept')
     for (const table of STORED)
       await admin.query(`create table kept.${table} as select row_number() over () as kept_place, t.* from ${table} t`)
