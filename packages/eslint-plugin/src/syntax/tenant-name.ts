@@ -27,7 +27,7 @@ function comesFromTenant(source: SourceCode, name: Node, depth: number): boolean
   if (definition === undefined) return false
   const annotation = (definition.name as { typeAnnotation?: Node }).typeAnnotation
   if (annotation !== undefined && TENANT.test(source.getText(annotation))) return true
-  if (definition.type === 'FunctionName') return false
+  if (definition.type === 'FunctionName') return mentionsTenant(source, definition.node, depth + 1)
   const init = definition.type === 'Variable' ? definition.node.init : undefined
   return !!init && mentionsTenant(source, init, depth + 1)
 }

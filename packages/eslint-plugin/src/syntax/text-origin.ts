@@ -63,6 +63,9 @@ const EACH: ReadonlySet<string> = new Set(['map', 'flatMap', 'forEach', 'filter'
 /** Deeper chains are cut off as unknown: no hand-written code has them, and generated code must not stall the linter. */
 const MAX_DEPTH = 40
 
+/** Bounds the steps for one text: constants that double each other would take 2ⁿ of them. */
+const MAX_STEPS = 5_000
+
 const ARITHMETIC: ReadonlySet<string> = new Set(['-', '*', '/', '%', '**', '|', '&', '^', '<<', '>>', '>>>'])
 
 export class TextOrigins {
@@ -70,6 +73,7 @@ export class TextOrigins {
   readonly #safeNames: ReadonlySet<string>
   /** Nodes being judged: whoever meets one again is in a circle, which adds nothing of its own. */
   readonly #open = new Set<unknown>()
+  #steps = 0
 
   constructor(source: SourceCode, { safeNames = [] }: TextOriginOptions = {}) {
     this.#source = source
@@ -82,8 +86,9 @@ export class TextOrigins {
   }
 
   #guard(key: unknown, judge: () => Origin): Origin {
+    if (this.#open.size === 0) this.#steps = 0
     if (this.#open.has(key)) return 'fixed'
-    if (this.#open.size > MAX_DEPTH) return 'unknown'
+    if (this.#open.size > MAX_DEPTH || ++this.#steps > MAX_STEPS) return 'unknown'
     this.#open.add(key)
     try {
       return judge()

@@ -18,6 +18,7 @@ javascript.run('no-module-level-tenant-cache', noModuleLevelTenantCache, {
     `const cache = new Map(); function f(k) { cache.set(rowhouse.currentTenant().id + k, 1) }`,
     `const cache = new Map(); function f(k) { const { tenant } = context; const key = [tenant.id, k].join(); cache.set(key, 1) }`,
     `const cache = {}; function f(k) { cache[tenantOf(k)] = 1 }`,
+    `const cache = new Map(); function f(k) { cache.set(keyOf(k), 1) } function keyOf(k) { return rowhouse.currentTenant().id + k }`,
     `const cache = new LRUCache({ max: 9 }); export const f = (k) => cache.set(tenantKey(k), 1)`,
     `const load = pMemoize(f, { cacheKey: ([x]) => currentTenant().id + x })`,
     `const load = memoize((tenantId) => f(tenantId))`,
