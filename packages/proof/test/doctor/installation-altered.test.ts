@@ -25,7 +25,7 @@ async function rows<T>(sql: string): Promise<T[]> {
   }
 }
 
-test('the committed list is what the installer makes: tools/write-installed-objects.ts', async () => {
+test('the committed list is what the installer makes: packages/proof/test/doctor/write-installed-objects.ts', async () => {
   const version =
     (await rows<{ version: number }>('select max(version) as version from rowhouse.migration'))[0]?.version ?? 0
   const found = await rows<{ object: string; fingerprint: string }>(`with ${DESCRIBED} select * from described`)

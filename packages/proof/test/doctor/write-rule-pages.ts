@@ -1,5 +1,5 @@
 /**
- * Writes docs/rules: `node --conditions=source --import tsx tools/write-rule-pages.ts`.
+ * Writes docs/rules: `node --conditions=source --import tsx packages/proof/test/doctor/write-rule-pages.ts`.
  *
  * One page per rule, and the table of rules in README.md. Starts a PostgreSQL of its own, to show what each rule says.
  * A test holds the pages to the rules.
@@ -7,15 +7,15 @@
 
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { install } from 'rowhouse/install'
 import { startPostgres } from 'rowhouse-embedded'
-import { ALL_RULES } from '../packages/proof/src/doctor/rules.ts'
+import { ALL_RULES } from '../../src/doctor/rules.ts'
 import { findRuleExamples, type RuleExamples, renderRulePages, replaceRuleTable } from './rule-pages.ts'
 
-const folder = join(dirname(dirname(fileURLToPath(import.meta.url))), 'docs', 'rules')
+const folder = fileURLToPath(new URL('../../../../docs/rules', import.meta.url))
 const pages = renderRulePages(ALL_RULES, await findExamples())
 mkdirSync(folder, { recursive: true })
 for (const file of readdirSync(folder)) {
