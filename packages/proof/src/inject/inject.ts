@@ -1,5 +1,6 @@
 import { ControlRun } from './control-run.ts'
 import { generatePayloads } from './grammar.ts'
+import type { InjectionCount, InjectionLeak, InjectionReport, Verdict } from './injection-report.ts'
 import { LibraryRun, WAYS, type Way } from './library-run.ts'
 import { type Outcome, wasParsed } from './outcome.ts'
 import { FAMILIES, type Family, type Payload } from './payload.ts'
@@ -27,59 +28,6 @@ export interface InjectOptions {
   /** Aborting it ends the run after the payload that is being sent, and drops everything. */
   readonly signal?: AbortSignal
   readonly onProgress?: (done: number, total: number) => void
-}
-
-/**
- * What became of a payload:
- *
- * - `refused`: an error before any effect.
- * - `harmless`: it ran and saw tenant A only.
- * - `undone`: it ran and changed the session, and the change was gone before the next statement.
- * - `leaked`: rows of tenant B came back or changed, or the next tenant found something.
- */
-export type Verdict = 'refused' | 'harmless' | 'undone' | 'leaked'
-
-export interface InjectionLeak {
-  readonly payload: Payload
-  readonly way: Way
-  /** What was found, in words. */
-  readonly found: readonly string[]
-}
-
-export interface InjectionCount {
-  readonly family: Family
-  readonly spot: string
-  readonly payloads: number
-  /** Those that were SQL; the others prove nothing. */
-  readonly parsed: number
-  readonly refused: number
-  readonly harmless: number
-  readonly undone: number
-  readonly leaked: number
-}
-
-export interface InjectionReport {
-  readonly seed: number
-  /** Different texts sent. */
-  readonly payloads: number
-  /** Texts times ways. */
-  readonly runs: number
-  readonly parsed: number
-  readonly verdicts: Readonly<Record<Verdict, number>>
-  /** By family and spot, in the order of the grammar. */
-  readonly counts: readonly InjectionCount[]
-  readonly leaks: readonly InjectionLeak[]
-  readonly controls: {
-    readonly fired: number
-    readonly total: number
-    /** Families whose payloads did nothing where nothing stops them: their share of the proof is void. */
-    readonly void: readonly Family[]
-    /** How many payloads of each family did what they claim, until the first of each action. */
-    readonly byFamily: Readonly<Partial<Record<Family, number>>>
-  }
-  /** Whether a stolen, valid seal of tenant B was seen as a leak: otherwise the proof is blind. */
-  readonly seesLeaks: boolean
-  readonly elapsedMs: number
 }
 
 /** Placements of an action that are tried on the control: forms such as an empty setting fire in none of them. */
@@ -155,11 +103,12 @@ class Attack {
     this.#texts = chosen.length
     this.#seesLeaks = await this.#seesStolenSeal(library)
     const sent = chosen.flatMap((payload, index) => waysOf(payload, index).map((way) => ({ payload, way })))
-    for (let from = 0; from < sent.length; from += BATCH) {
-      await this.#sendBatch(sent.slice(from, from + BATCH), library, member)
-      this.#options.onProgress?.(Math.min(from + BATCH, sent.length), sent.length)
-    }
-    await this.#runControls(seed, new Set(chosen.map((payload) => payload.id)))
+    // Two databases, two sets of connections: neither run sees the other. Both end before anything is closed.
+    const ended = await Promise.allSettled([
+      this.#sendAll(sent, library, member),
+      this.#runControls(seed, new Set(chosen.map((payload) => payload.id))),
+    ])
+    for (const end of ended) if (end.status === 'rejected') throw end.reason
   }
 
   report(seed: number, elapsedMs: number): InjectionReport {
@@ -205,6 +154,13 @@ class Attack {
     const seal = await stolenSeal(this.#scratch)
     const text = `select (select string_agg(i.label, ',') from (select set_config('rowhouse.seal', '${seal}', true) as x offset 0) s, lateral (select label from item where s.x is not null offset 0) i)`
     return (await library.send({ text }, 'query')).answer.includes(this.#scratch.canary)
+  }
+
+  async #sendAll(sent: readonly Sent[], library: LibraryRun, member: LibraryRun): Promise<void> {
+    for (let from = 0; from < sent.length; from += BATCH) {
+      await this.#sendBatch(sent.slice(from, from + BATCH), library, member)
+      this.#options.onProgress?.(Math.min(from + BATCH, sent.length), sent.length)
+    }
   }
 
   async #sendBatch(batch: readonly Sent[], library: LibraryRun, member: LibraryRun): Promise<void> {

@@ -13,7 +13,7 @@ export type Way = (typeof WAYS)[number]
 const LIMITS = {
   lanes: 1,
   poolSize: 1,
-  statementTimeoutMs: 2_000,
+  statementTimeoutMs: 10_000,
   lockTimeoutMs: 500,
   directoryTtlMs: 3_600_000,
 } as const

@@ -182,19 +182,28 @@ interface StampRow {
   readonly opad: Buffer
 }
 
-/** The library's target: seals as an attacker can make them, and two that only a broken check of age would accept. */
-export async function libraryTarget(scratch: Scratch, ownSeal: string): Promise<Target> {
+/** What only the holder of tenant B's key can do; read as superuser, to make seals that are right but for one thing. */
+async function victimsKey(
+  scratch: Scratch,
+): Promise<{ stamp: string; keyVersion: string; sign(body: string): string }> {
   const { rows } = await scratch.admin.query<StampRow>(
     'select s.stamp, r.key_version, r.ipad, r.opad from rowhouse.accepted_stamp s join rowhouse.resident r using (tenant_id) where s.tenant_id = $1',
     [scratch.b],
   )
   const { stamp, key_version, ipad, opad } = rows[0] as StampRow
-  const inAnHour = String(Math.floor(Date.now() / 1000) + 3600)
-  const body = `${stamp}${inAnHour}*|`
-  const signed = (text: string) => {
-    const inner = createHash('sha256').update(ipad).update(text).digest()
-    return createHash('sha256').update(opad).update(inner).digest('hex') + text
+  const sign = (body: string) => {
+    const inner = createHash('sha256').update(ipad).update(body).digest()
+    return createHash('sha256').update(opad).update(inner).digest('hex') + body
   }
+  return { stamp, keyVersion: String(key_version).padStart(6, '0'), sign }
+}
+
+const inAnHour = () => String(Math.floor(Date.now() / 1000) + 3600)
+
+/** The library's target: seals as an attacker can make them, and two that only a broken check of age would accept. */
+export async function libraryTarget(scratch: Scratch, ownSeal: string): Promise<Target> {
+  const { stamp, keyVersion, sign } = await victimsKey(scratch)
+  const body = `${stamp}${inAnHour()}*|`
   const values: Record<SettingForm, string> = {
     forged: '0'.repeat(64) + body,
     'own-mac': ownSeal.slice(0, 64) + scratch.b + ownSeal.slice(100),
@@ -202,8 +211,8 @@ export async function libraryTarget(scratch: Scratch, ownSeal: string): Promise<
     empty: '',
     truncated: ('0'.repeat(64) + body).slice(0, 100),
     'bare-id': scratch.b,
-    expired: signed(`${stamp}0000000001*|`),
-    'other-epoch': signed(`${scratch.b}000000777${String(key_version).padStart(6, '0')}${inAnHour}*|`),
+    expired: sign(`${stamp}0000000001*|`),
+    'other-epoch': sign(`${scratch.b}000000777${keyVersion}${inAnHour()}*|`),
     padded: `${ownSeal}${'0'.repeat(64)}${body}`,
   }
   return { setting: 'rowhouse.seal', values, victim: scratch.b }
@@ -211,15 +220,8 @@ export async function libraryTarget(scratch: Scratch, ownSeal: string): Promise<
 
 /** Makes the one seal that opens tenant B: with it the payloads must leak, or the proof could not see a leak. */
 export async function stolenSeal(scratch: Scratch): Promise<string> {
-  const target = await libraryTarget(scratch, '0'.repeat(126))
-  const { rows } = await scratch.admin.query<StampRow>(
-    'select stamp, 1 as key_version, ipad, opad from rowhouse.accepted_stamp where tenant_id = $1',
-    [target.victim],
-  )
-  const { stamp, ipad, opad } = rows[0] as StampRow
-  const text = `${stamp}${Math.floor(Date.now() / 1000) + 3600}*|`
-  const inner = createHash('sha256').update(ipad).update(text).digest()
-  return createHash('sha256').update(opad).update(inner).digest('hex') + text
+  const { stamp, sign } = await victimsKey(scratch)
+  return sign(`${stamp}${inAnHour()}*|`)
 }
 
 /** The textbook's target: there is nothing to forge, the id is enough. */

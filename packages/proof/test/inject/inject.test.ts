@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withAdminClient } from '../../../core/test/support/admin-client.ts'
 import { createTestDatabase, type TestDatabase } from '../../../core/test/support/database.ts'
-import { type InjectionReport, inject } from '../../src/inject/inject.ts'
+import { inject } from '../../src/inject/inject.ts'
+import type { InjectionReport } from '../../src/inject/injection-report.ts'
 import { FAMILIES } from '../../src/inject/payload.ts'
 import { SPOTS, WHOLE } from '../../src/inject/spots.ts'
 
