@@ -78,8 +78,6 @@ function tripwireTable(scenario: TripwireScenario): string[] {
     line('off', off, '', ''),
     line('enforce', enforce, `${scenario.enforceCostPercent} %`, `${scenario.enforceCpuPercent} %`),
     line('with a honey token', honey, `${scenario.honeyCostPercent} %`, `${scenario.honeyCpuPercent} %`),
-    '',
-    `The check alone: ${scenario.checkUs} µs, ${scenario.checkSharePercent} % of a read's processor time; with a honey token ${scenario.honeyCheckUs} µs, ${scenario.honeyCheckSharePercent} %`,
   ]
 }
 
