@@ -6,11 +6,11 @@
  */
 
 /** Rows of the sealed tenant; an error where there is no valid seal. */
-export const TENANT_CONDITION = `(tenant_id = ( SELECT COALESCE(( SELECT s.id
+const TENANT_CONDITION = `(tenant_id = ( SELECT COALESCE(( SELECT s.id
            FROM rowhouse.sealed s), rowhouse.reject()) AS "coalesce"))`
 
 /** Rows of the sealed units; all of the tenant's where the seal names none. */
-export const UNIT_CONDITION = `(( SELECT (s.units IS NULL)
+const UNIT_CONDITION = `(( SELECT (s.units IS NULL)
    FROM rowhouse.sealed s) OR (unit_id = ANY (( SELECT s.units
    FROM rowhouse.sealed s)::uuid[])))`
 
