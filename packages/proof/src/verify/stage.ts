@@ -28,7 +28,8 @@ export interface Stage {
   /** What the scratch database lacks of the original: never empty without a reason, and always reported. */
   readonly uncloned: readonly Uncloned[]
   readonly empty: ReadonlyMap<string, string>
-  openArena(kind: 'whole' | 'bare', weakness?: WeaknessId): Promise<OpenArena>
+  /** @param change  SQL of the superuser that is run on the copy first */
+  openArena(kind: 'whole' | 'bare', weakness?: WeaknessId, change?: string): Promise<OpenArena>
   /** Removes every database it made. Safe to call twice. */
   close(): Promise<void>
 }
@@ -134,8 +135,8 @@ function createStage(made: Made): Stage {
     facts: made.facts,
     uncloned: made.uncloned,
     empty: made.empty,
-    async openArena(kind, weakness) {
-      const arena = await openArena(made, kind, weakness)
+    async openArena(kind, weakness, change) {
+      const arena = await openArena(made, kind, weakness, change)
       arenas.add(arena)
       const close = async () => {
         arenas.delete(arena)
@@ -150,7 +151,12 @@ function createStage(made: Made): Stage {
   }
 }
 
-async function openArena(made: Made, kind: 'whole' | 'bare', weaknessId: WeaknessId | undefined): Promise<OpenArena> {
+async function openArena(
+  made: Made,
+  kind: 'whole' | 'bare',
+  weaknessId: WeaknessId | undefined,
+  change: string | undefined,
+): Promise<OpenArena> {
   const weakness: Weakness | undefined = weaknessId === undefined ? undefined : WEAKNESSES[weaknessId]
   const name = await made.server.create(made.whole)
   const aloneName = await made.server.create(made.whole)
@@ -164,6 +170,7 @@ async function openArena(made: Made, kind: 'whole' | 'bare', weaknessId: Weaknes
     await made.server.drop(aloneName)
   }
   try {
+    if (change !== undefined) await admin.query(change)
     if (kind === 'bare') await strip(admin, made.facts)
     await onConnection(onDatabase(made.adminUrl, aloneName), (client) => removeVictim(client, made.facts))
     if (weakness !== undefined) await weaken(admin, weakness, made)

@@ -113,8 +113,9 @@ async function attackArena(
   attacks: readonly Attack[],
   results: Map<string, Attempt>,
   signal: AbortSignal | undefined,
+  change?: string,
 ): Promise<void> {
-  const arena = await stage.openArena(kind, weakness)
+  const arena = await stage.openArena(kind, weakness, change)
   try {
     for (const attack of attacks)
       for (const cell of attack.cells(stage.facts)) {
@@ -125,6 +126,24 @@ async function attackArena(
   } finally {
     await arena.close()
   }
+}
+
+/** Runs every attack on a copy that somebody has torn a hole into, and returns the first that comes through. */
+export async function findLeak(stage: Stage, change: string, signal?: AbortSignal): Promise<string | undefined> {
+  for (const kind of ['whole', 'bare'] as const) {
+    const results = new Map<string, Attempt>()
+    await attackArena(
+      stage,
+      kind,
+      undefined,
+      ATTACKS.filter(({ arena }) => arena === kind),
+      results,
+      signal,
+      change,
+    )
+    for (const [key, { leaked, how }] of results) if (leaked) return `${key.split('\0').join(' ')}: ${how}`
+  }
+  return undefined
 }
 
 /** An attack that breaks has not been refused: it counts as void, by what it says. */
