@@ -32,8 +32,8 @@ export interface CampaignOptions {
   readonly from: number
   readonly statements: number
   readonly major: number
-  /** Makes only statements of these kinds; the others are skipped and not counted. */
-  readonly kinds?: readonly string[] | undefined
+  /** Which statements to run; the others are skipped and not counted. @defaultValue all */
+  readonly only?: ((testCase: Case) => boolean) | undefined
   readonly maxFailures: number
   readonly signal?: AbortSignal | undefined
   readonly onBatch?: (statements: number, failures: number) => void
@@ -85,7 +85,7 @@ export async function runCampaign(arena: Arena, options: CampaignOptions): Promi
     while (cases.length < count) {
       const testCase = makeCase(options.seed, next, options.major)
       next += 1
-      if (options.kinds === undefined || options.kinds.includes(testCase.kind)) cases.push(testCase)
+      if (options.only === undefined || options.only(testCase)) cases.push(testCase)
     }
     return cases
   }

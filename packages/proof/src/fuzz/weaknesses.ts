@@ -8,6 +8,8 @@ export interface Weakness {
   readonly sql: string
   /** Kinds of statements that can meet it: the others only take time. @defaultValue all */
   readonly kinds?: readonly Case['kind'][]
+  /** True for what only a context limited to units can meet. @defaultValue false */
+  readonly units?: boolean
   /** Statements within which it has to be found. */
   readonly within: number
 }
@@ -48,7 +50,7 @@ export const WEAKNESSES: readonly Weakness[] = [
     kinds: ['generic', 'rotation', 'prepared'],
     within: 500,
   },
-  { name: 'no-unit-policy', sql: 'drop policy rowhouse_unit on note;', within: 2_000 },
+  { name: 'no-unit-policy', sql: 'drop policy rowhouse_unit on note;', units: true, within: 2_000 },
   {
     name: 'key-over-all-tenants',
     sql: 'alter table ledger add unique (serial);',
@@ -59,6 +61,7 @@ export const WEAKNESSES: readonly Weakness[] = [
     name: 'key-over-all-units',
     sql: 'create unique index on attachment (tenant_id, bytes);',
     kinds: WRITES,
+    units: true,
     within: 4_000,
   },
   {

@@ -209,6 +209,8 @@ function value(draw: Draw, relation: Relation, column: string): Tree {
       return String(random.chance(90) ? random.int(1, 24) : 99)
     case 'note_id':
       return String(random.chance(90) ? random.int(1, 7) : 99)
+    case 'bytes':
+      return String(random.int(1, 5) * 10 + random.int(0, 3))
     case 'port_code':
       return `'P${random.pick([1, 2, 3, 4, 5, 6, 9])}'`
     case 'name':
