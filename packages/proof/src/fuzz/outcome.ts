@@ -31,11 +31,9 @@ export interface Difference {
 /**
  * Compares what a case did among other tenants' rows with what it did without them.
  *
- * There is no allowed difference: a statement that names another tenant outright gets 42501 for a write and no rows for a
- * read on both sides. Two relaxations, neither of which depends on what others own:
- * - Failed is failed: where one statement breaks several rules (class 22 and 23, or 42501 of a policy) the plan decides
- *   which it meets first, so both sides have to fail, each with one of these.
- * - Statements of the other tenants (they only rotate plans) are not compared, only searched for strange canaries.
+ * There is no allowed difference, and the SQLSTATE has to be the same one: a write that names another tenant gets 42501
+ * on both sides whatever that tenant owns, a read that names one gets no rows. Statements of the other tenants, which
+ * only rotate plans, are not compared but searched for canaries of whoever they do not belong to.
  */
 export function compare(testCase: Case, all: Outcome, alone: Outcome): Difference | undefined {
   const found = findForeignWrite(all, alone) ?? findCanary(testCase, all, alone)
@@ -45,7 +43,7 @@ export function compare(testCase: Case, all: Outcome, alone: Outcome): Differenc
     if (here.tenant !== 0) continue
     const sides = { all: describe(here), alone: describe(there) }
     if (here.error !== undefined || there?.error !== undefined) {
-      if (errorClass(here) !== errorClass(there)) return { reason: 'error', ...sides }
+      if (here.error?.state !== there?.error?.state) return { reason: 'error', ...sides }
     } else if (here.result !== there?.result) return { reason: 'result', ...sides }
     if (here.notices.join('\n') !== there?.notices.join('\n')) return { reason: 'notice', ...sides }
   }
@@ -61,13 +59,6 @@ export function isPassing(outcome: Outcome): boolean {
 
 export function describeOutcome(outcome: Outcome): string {
   return outcome.map(describe).join('\n')
-}
-
-const ROW_RULES = /^(?:22|23|42501)/
-
-function errorClass(step: StepOutcome | undefined): string | undefined {
-  const state = step?.error?.state
-  return state !== undefined && ROW_RULES.test(state) ? 'row' : state
 }
 
 function describe(step: StepOutcome | undefined): string {
