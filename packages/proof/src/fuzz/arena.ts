@@ -16,7 +16,7 @@ export interface Arena {
   close(): Promise<void>
 }
 
-export interface Verdict {
+interface Verdict {
   readonly difference: Difference | undefined
   /** Ended by a timeout, a lock or a lost connection, also when it was tried again: it says nothing. */
   readonly inconclusive: boolean

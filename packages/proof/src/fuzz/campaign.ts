@@ -27,7 +27,7 @@ export interface Campaign {
   readonly committed: number
 }
 
-export interface CampaignOptions {
+interface CampaignOptions {
   readonly seed: number
   readonly from: number
   readonly statements: number

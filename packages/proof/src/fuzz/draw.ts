@@ -32,7 +32,7 @@ export interface Draw {
 /** How deep expressions and subqueries nest; a statement has to stay below a millisecond. */
 export const DEPTH = 3
 
-export const ALL_TYPES: readonly SqlType[] = [
+const ALL_TYPES: readonly SqlType[] = [
   'int',
   'int',
   'int',

@@ -3,7 +3,7 @@ import { condition, expression } from './expression.ts'
 import { type Column, READABLE, type Relation, type SqlType, STORED } from './fixture.ts'
 import { list, sql, type Tree } from './tree.ts'
 
-export interface FromClause {
+interface FromClause {
   /** Starts with the first item, without the word FROM. */
   readonly tree: Tree
   readonly sources: readonly Source[]

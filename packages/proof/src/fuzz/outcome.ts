@@ -57,7 +57,7 @@ export function isPassing(outcome: Outcome): boolean {
   return outcome.some(({ error }) => error !== undefined && PASSING.test(error.state))
 }
 
-export function describeOutcome(outcome: Outcome): string {
+function describeOutcome(outcome: Outcome): string {
   return outcome.map(describe).join('\n')
 }
 

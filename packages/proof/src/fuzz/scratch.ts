@@ -36,7 +36,7 @@ export interface Scratch {
   drop(): Promise<void>
 }
 
-export interface ScratchOptions {
+interface ScratchOptions {
   readonly adminUrl: string
   readonly appUrl: string
   readonly rootKey?: string | undefined

@@ -36,7 +36,7 @@ export async function shrink(
 }
 
 /** Yields the case without one of its statements, then with one of them cut; also as a tenant without limits. */
-export function* smallerCases(testCase: Case): Generator<Case> {
+function* smallerCases(testCase: Case): Generator<Case> {
   const { steps } = testCase
   if (steps.length > 1) for (const index of steps.keys()) yield { ...testCase, steps: steps.toSpliced(index, 1) }
   for (const [index, step] of steps.entries())

@@ -16,7 +16,7 @@ import { type WriteKind, write } from './write.ts'
  * - `generic`: the same in transactions on one connection, with generic plans forced.
  * - `copy`: COPY (query) TO STDOUT.
  */
-export type Form = 'single' | 'block' | 'rotation' | 'generic' | 'copy'
+type Form = 'single' | 'block' | 'rotation' | 'generic' | 'copy'
 
 export interface Case {
   readonly number: number

@@ -5,7 +5,7 @@ import { columnsOf, sourceOf } from './from-clause.ts'
 import { query, where } from './query.ts'
 import { choice, list, optional, sql, type Tree } from './tree.ts'
 
-export interface Write {
+interface Write {
   readonly tree: Tree
   /** Relation the statement names; what else changes, changes by foreign keys. */
   readonly target: string
