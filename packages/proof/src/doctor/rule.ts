@@ -21,9 +21,10 @@ export interface Rule {
   readonly remedy: string
   /**
    * `any` – an assessment of any PostgreSQL · `installed` – needs the schema of Rowhouse ·
-   * `later` – registered, its subject is not built yet, `sql` is empty.
+   * `later` – registered, its subject is not built yet, `sql` is empty · `code` – about application code, not about a
+   * database: `eslint-plugin-rowhouse` checks it, `sql` is empty.
    */
-  readonly applies: 'any' | 'installed' | 'later'
+  readonly applies: 'any' | 'installed' | 'later' | 'code'
   /** Lowest server the question makes sense on, e.g. 170000. @defaultValue 150000 */
   readonly since?: number
   /**
@@ -43,6 +44,20 @@ export interface Rule {
 export interface Fixtures {
   readonly fires: readonly string[]
   readonly quiet: readonly string[]
+  /** What `$1` says besides while the scripts of that kind run, where no script can bring it about. */
+  readonly survey?: { readonly fires?: ServerFacts; readonly quiet?: ServerFacts }
+}
+
+/** Facts about a server that stand in for its own: only restarts, reloads and other servers can make them otherwise. */
+export interface ServerFacts {
+  /** `server_version_num`. */
+  readonly server?: number
+  /** Settings by name, in the unit `pg_settings` has them in. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Rows of `pg_hba_file_rules`. */
+  readonly hba?: readonly Readonly<Record<string, unknown>>[]
+  /** Rows of `pg_replication_slots`. */
+  readonly slots?: readonly Readonly<Record<string, unknown>>[]
 }
 
 /** What `$1` holds, as tables. */
@@ -58,6 +73,7 @@ app_role as (
 /** Returns why a rule says nothing about this database, or undefined when it does. */
 export function findReasonNotToApply(rule: Rule, survey: Survey): string | undefined {
   if (rule.applies === 'later') return 'its subject is not part of Rowhouse yet'
+  if (rule.applies === 'code') return 'checked by eslint-plugin-rowhouse'
   if (rule.applies === 'installed' && survey.installed === undefined)
     return 'Rowhouse is not installed in this database'
   if (survey.server < (rule.since ?? 150_000))

@@ -2,7 +2,7 @@
 
 import type pg from 'pg'
 import { examine } from '../../src/doctor/examine.ts'
-import type { Fixtures, Rule } from '../../src/doctor/rule.ts'
+import type { Fixtures, Rule, ServerFacts } from '../../src/doctor/rule.ts'
 import { takeSurvey } from '../../src/doctor/survey.ts'
 import type { Finding } from '../../src/report/finding.ts'
 
@@ -14,12 +14,12 @@ export async function findRuleExamples(client: pg.Client, rules: readonly Rule[]
   const examples = new Map<string, Finding>()
   for (const rule of rules) {
     const script = rule.fixtures.fires[0]
-    if (rule.applies === 'later' || script === undefined) continue
+    if (rule.sql === '' || script === undefined) continue
     await client.query('begin')
     try {
       await client.query(script)
       await client.query('reset role')
-      const survey = await takeSurvey(client)
+      const survey = { ...(await takeSurvey(client)), ...rule.fixtures.survey?.fires }
       const found = (await examine(client, survey, [rule])).findings[0]
       if (found !== undefined) examples.set(rule.id, rename(found, survey.database, client.user ?? 'postgres'))
     } finally {
@@ -43,6 +43,7 @@ const APPLIES = {
   any: 'any PostgreSQL database',
   installed: 'databases with Rowhouse',
   later: 'nothing yet: what it asks about is not part of Rowhouse',
+  code: 'application code, by eslint-plugin-rowhouse',
 } as const
 
 /** File name and text of each page, in the order of the ids. */
@@ -90,8 +91,18 @@ function renderPage(rule: Rule, example: Finding | undefined): string {
   return `${parts.join('\n\n')}\n`
 }
 
-function renderFixtures({ fires, quiet }: Fixtures, where: string): string[] {
-  return [...renderScripts(`Fires on${where}`, fires), ...renderScripts(`Does not fire on${where}`, quiet)]
+function renderFixtures({ fires, quiet, survey = {} }: Fixtures, where: string): string[] {
+  return [
+    ...renderScripts(`Fires on${where}`, fires),
+    ...renderFacts(survey.fires),
+    ...renderScripts(`Does not fire on${where}`, quiet),
+    ...renderFacts(survey.quiet),
+  ]
+}
+
+/** What the server says while the script runs, where the script cannot bring it about. */
+function renderFacts(facts: ServerFacts | undefined): string[] {
+  return facts === undefined ? [] : [`on a server with\n\n\`\`\`json\n${JSON.stringify(facts, null, 2)}\n\`\`\``]
 }
 
 function renderScripts(heading: string, scripts: readonly string[]): string[] {

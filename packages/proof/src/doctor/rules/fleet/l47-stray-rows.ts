@@ -1,0 +1,58 @@
+import { type Rule, SURVEYED } from '../../rule.ts'
+
+/**
+ * Asks one table, run once per table by query_to_xml. With an index that starts with the tenant, each tenant costs one
+ * probe, however many rows it has; without one, the table is read.
+ */
+const FIRST_STRAY = `
+  'with recursive found (id) as (
+     (select %1$I from only %2$s order by %1$I limit 1)
+     union all
+     select (select n.%1$I from only %2$s n where n.%1$I > f.id order by n.%1$I limit 1) from found f where f.id is not null)
+   select f.id as stray from found f where f.id is not null and not exists (select from rowhouse.resident r where r.tenant_id = f.id) limit 1'`
+
+const FIRST_STRAY_WITHOUT_INDEX = `
+  'select t.%1$I as stray from only %2$s t where t.%1$I is not null and not exists (select from rowhouse.resident r where r.tenant_id = t.%1$I) limit 1'`
+
+export const strayRows: Rule = {
+  id: 'L47',
+  name: 'stray-rows',
+  severity: 'error',
+  title: 'Rows of a tenant that does not live here',
+  why: 'Rows that stayed behind after a move or an erasure are the data of somebody who believes it is elsewhere, or gone. When the tenant comes back, the old rows are among the new ones. Who may read them all needs no policy for it: backups, exports and people with BYPASSRLS.',
+  remedy:
+    'Find out whose rows they are. Move them to where the tenant lives, or delete them after a look at legal holds; never with TRUNCATE, which empties the table for all tenants.',
+  applies: 'installed',
+  sql: `with ${SURVEYED},
+    asked as (
+      select t.name, t.column_name, exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum and i.indisvalid and i.indpred is null
+                                              and i.indclass[0] in (select o.oid from pg_opclass o join pg_am m on m.oid = o.opcmethod where m.amname = 'btree')) as indexed
+        from tenant_table t
+        join pg_class c on c.oid = t.oid and c.relkind = 'r'
+        join pg_attribute a on a.attrelid = t.oid and a.attname = t.column_name and a.atttypid = 'uuid'::regtype),
+    answered as (
+      select q.name, substring(query_to_xml(format(case when q.indexed then ${FIRST_STRAY} else ${FIRST_STRAY_WITHOUT_INDEX} end, q.column_name, q.name), false, true, '')::text
+                               from '<stray>([0-9a-f-]{36})</stray>') as stray
+        from asked q)
+    select a.name as object, format('%s holds rows of tenant %s, which does not live here', a.name, a.stray) as message, null as mend
+      from answered a where a.stray is not null`,
+  fixtures: {
+    fires: [
+      `create table t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
+select rowhouse.protect('t');
+insert into t (tenant_id, id) values ('00000000-0000-4000-8000-00000000dead', 1)`,
+      `create table t (tenant_id uuid not null, id bigint primary key);
+insert into t (tenant_id, id) select r.tenant_id, 1 from rowhouse.resident r limit 1;
+insert into t (tenant_id, id) values ('00000000-0000-4000-8000-00000000dead', 2)`,
+      `create table t (tenant_id uuid not null, day date, primary key (tenant_id, day)) partition by range (day);
+create table t_2026 partition of t for values from ('2026-01-01') to ('2027-01-01');
+insert into t (tenant_id, day) values ('00000000-0000-4000-8000-00000000dead', '2026-05-01')`,
+    ],
+    quiet: [
+      `create table t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
+select rowhouse.protect('t');
+insert into t (tenant_id, id) select r.tenant_id, 1 from rowhouse.resident r`,
+      `create table t (tenant_id uuid, id bigint primary key); insert into t (id) values (1)`,
+    ],
+  },
+}
