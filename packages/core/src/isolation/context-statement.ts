@@ -7,15 +7,20 @@ import type { Seal, Sealer } from '../seal/seal.ts'
  *
  * They travel in the same flush as the statement and, before the same Sync, form one implicit transaction with it:
  *
- * 1. `RESET ALL` undoes every session setting an earlier statement on this connection may have left
- *    (`set_config(…, false)` inside a SELECT is invisible to us). Costs 2 µs; four `set_config` calls cost the same.
- * 2. The context statement drops session advisory locks left behind (0.2 µs), takes the tenant's shared advisory lock
- *    (a move takes it exclusively) and sets the seal, all for this transaction only.
+ * 1. The context statement drops session advisory locks and a role left behind (0.2 µs each; RESET ALL undoes neither),
+ *    takes the tenant's shared advisory lock (a move takes it exclusively) and sets the seal, for this transaction only.
+ * 2. The statement.
+ * 3. `SET CONSTRAINTS ALL IMMEDIATE` runs deferred triggers now, while there is a context for them to run in.
+ * 4. `RESET ALL` undoes every session setting the statement may have made (`set_config(…, false)` inside a SELECT is
+ *    invisible to us); when it failed, its rollback has. Costs 2 µs; four `set_config` calls cost the same.
+ *
+ * It comes last and not first, because the mode of a transaction (read-only, isolation) is taken from the session when
+ * it begins: in front, it would come too late for the next tenant's. A transaction block is cleaned behind its COMMIT.
  *
  * Values travel as parameters. OR and CASE are evaluated in the order written.
  */
 const LOCK_AND_SEAL = `case
-  when pg_advisory_unlock_all() is null then null
+  when pg_advisory_unlock_all() is null or set_config('role', 'none', true) is null then null
   when pg_try_advisory_xact_lock_shared($1::bigint) then set_config('rowhouse.seal', $2, true) is null`
 
 const CONTEXT_TEXT = `select ${LOCK_AND_SEAL} else rowhouse.moving() end`
@@ -39,16 +44,21 @@ const PINNED_CONTEXT_TEXT = `select ${LOCK_AND_SEAL}
 
 /** Statements every direct connection prepares once, under names of ours. */
 export const PREPARED_STATEMENTS = [
+  { name: 'rowhouse_settle', text: 'set constraints all immediate' },
   { name: 'rowhouse_reset', text: 'reset all' },
   { name: 'rowhouse_context', text: CONTEXT_TEXT },
   { name: 'rowhouse_context_full', text: FULL_CONTEXT_TEXT },
 ] as const
 
-/** Messages to send first, and how many CommandComplete answers they will get. */
+/** Messages around a statement: those in front, how many CommandComplete answers they will get, and those behind. */
 export interface Preamble {
   readonly bytes: Buffer
   readonly commands: number
+  /** Sent before the Sync. Its answers come after the statement's own. */
+  readonly tail?: Buffer
 }
+
+const NOTHING = Buffer.alloc(0)
 
 export interface PinnedSettings {
   readonly searchPath: string
@@ -64,32 +74,44 @@ export class ContextStatements {
   readonly #named: boolean
   readonly #pins: PinnedSettings
   readonly #plain = new WeakMap<Seal, Preamble>()
-  readonly #reset: Preamble
+  readonly #reset: Buffer
+  readonly #settle: Buffer
 
   constructor(sealer: Sealer, named: boolean, pins: PinnedSettings) {
     this.#sealer = sealer
     this.#named = named
     this.#pins = pins
-    this.#reset = { bytes: Buffer.concat(this.#command('rowhouse_reset', 'reset all', [])), commands: 1 }
+    this.#reset = Buffer.concat(this.#command('rowhouse_reset', 'reset all', []))
+    const settle = this.#command('rowhouse_settle', 'set constraints all immediate', [])
+    this.#settle = Buffer.concat([...settle, this.#reset])
   }
 
   /** In front of BEGIN: a clean session; the context follows with the first statement of the block. */
-  reset(): Preamble {
-    return this.#reset
+  begin(): Preamble {
+    return { bytes: this.#reset, commands: 1 }
   }
 
-  /** In front of a statement outside of a transaction block. */
+  /** Around COMMIT and ROLLBACK: what the block set for the session ends with it. */
+  end(): Preamble {
+    return { bytes: NOTHING, commands: 0, tail: this.#reset }
+  }
+
+  /** Around a statement outside of a transaction block. */
   scope(context: TenantContext): Preamble {
     const seal = this.#sealer.seal(context)
-    if (!this.#named || context.readOnly || context.timeoutMs !== undefined) {
-      const bytes = [this.#reset.bytes, ...this.#full(context, seal)]
-      return { bytes: Buffer.concat(bytes), commands: 2 }
+    if (!this.#named) {
+      // A server connection behind a pooler may come from a process that never cleaned up.
+      const bytes = [this.#reset, ...this.#full(context, seal)]
+      return { bytes: Buffer.concat(bytes), commands: 2, tail: this.#settle }
+    }
+    if (context.readOnly || context.timeoutMs !== undefined) {
+      return { bytes: Buffer.concat(this.#full(context, seal)), commands: 1, tail: this.#settle }
     }
     let preamble = this.#plain.get(seal)
     if (preamble === undefined) {
       const values = [this.#sealer.lockKey(context.tenant), seal.text]
-      const context_ = this.#command('rowhouse_context', CONTEXT_TEXT, values)
-      preamble = { bytes: Buffer.concat([this.#reset.bytes, ...context_]), commands: 2 }
+      const bytes = Buffer.concat(this.#command('rowhouse_context', CONTEXT_TEXT, values))
+      preamble = { bytes, commands: 1, tail: this.#settle }
       this.#plain.set(seal, preamble)
     }
     return preamble

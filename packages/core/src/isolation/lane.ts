@@ -53,7 +53,7 @@ export class Lane implements ScopeHost {
     return this.#config.preparedStatements ? this.#config.statementNames.nameFor(text, connection) : undefined
   }
 
-  /** Nothing to do: lanes take plain statements only, and each flush begins with RESET ALL. */
+  /** Nothing to do: lanes take plain statements only, and each flush ends with RESET ALL. */
   taint(): void {}
 
   send(query: ScopedQuery): void {

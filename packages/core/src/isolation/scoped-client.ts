@@ -81,10 +81,10 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     const statements = this.#config.contextStatements
     if (this.#internals._txStatus === 'I') {
       this.#block = query.kind === 'begin' ? { context: query.context, scoped: false } : undefined
-      return query.kind === 'begin' ? statements.reset() : statements.scope(query.context)
+      return query.kind === 'begin' ? statements.begin() : statements.scope(query.context)
     }
-    if (this.#block === undefined || this.#block.scoped) return undefined
-    if (query.kind === 'settings' || query.kind === 'end') return undefined
+    if (query.kind === 'end') return statements.end()
+    if (this.#block === undefined || this.#block.scoped || query.kind === 'settings') return undefined
     this.#block.scoped = true
     return statements.scopeInTransaction(this.#block.context)
   }

@@ -42,10 +42,10 @@ export interface StatementCost {
 export type StatementCallback = (error: Error | undefined, result: QueryResult | undefined, cost: StatementCost) => void
 
 /**
- * A query with its tenant's context in front of it, in one flush, before one Sync.
+ * A query with its tenant's context in front of it and the cleaning behind it, in one flush, before one Sync.
  *
- * Sent by `pg` like any other query. The answers to the preamble come first and are swallowed here, so that the
- * caller sees the result of the statement alone. Always the extended protocol: stacked statements are refused.
+ * Sent by `pg` like any other query. The answers to what is around it are swallowed here, so that the caller sees the
+ * result of the statement alone. Always the extended protocol: stacked statements are refused.
  */
 export class ScopedQuery extends WireQuery {
   readonly context: TenantContext
@@ -57,6 +57,8 @@ export class ScopedQuery extends WireQuery {
   #watch: RowWatch | undefined
   #checkedRows = 0
   #owedCommands = 0
+  #tail: Buffer | undefined
+  #answered = false
   #bytes = 0
   #sentAt = 0
   #settled = false
@@ -82,9 +84,22 @@ export class ScopedQuery extends WireQuery {
     this.name ??= this.#host.statementName(this.text, connection)
     if (preamble !== undefined) {
       this.#owedCommands = preamble.commands
-      connection._send(preamble.bytes)
+      this.#tail = preamble.tail
+      if (preamble.bytes.length > 0) connection._send(preamble.bytes)
     }
     super.prepare(connection)
+  }
+
+  /** Called by `pg` where the statement's Execute and the Sync go out. */
+  override _getRows(connection: WireConnection): void {
+    connection.execute({ portal: this.portal ?? '' })
+    if (this.#tail !== undefined) connection._send(this.#tail)
+    connection.sync()
+  }
+
+  override handleEmptyQuery(connection: WireConnection): void {
+    this.#answered = true
+    super.handleEmptyQuery(connection)
   }
 
   override handleRowDescription(message: RowDescriptionMessage): void {
@@ -104,6 +119,8 @@ export class ScopedQuery extends WireQuery {
       this.#owedCommands--
       return
     }
+    if (this.#answered) return
+    this.#answered = true
     if (this.kind === 'other' && leavesTraces(this.text, message.text)) this.#host.taint()
     super.handleCommandComplete(message, connection)
   }

@@ -86,7 +86,6 @@ const CLEAN_TAGS: ReadonlySet<string> = new Set([
   'LOCK',
   'BEGIN',
   'START',
-  'COMMIT',
   'ROLLBACK',
   'SAVEPOINT',
   'RELEASE',
@@ -98,6 +97,8 @@ const CLEAN_TAGS: ReadonlySet<string> = new Set([
  */
 export function leavesTraces(text: string, commandTag: string): boolean {
   const word = commandTag.split(' ', 1)[0] ?? ''
+  // A COMMIT behind a comment: not seen for one when it was sent, so nothing was sent behind it that cleans up.
+  if (word === 'COMMIT') return true
   if (CLEAN_TAGS.has(word)) return false
   if (word === 'SET') return !/^\s*set\s+(?:local|transaction)\b/i.test(text)
   if (word === 'DECLARE') return /\bhold\b/i.test(text)

@@ -65,15 +65,19 @@ export interface WireQuery {
   name: string | undefined
   values: readonly unknown[] | undefined
   queryMode: 'extended' | undefined
+  portal: string | undefined
   callback: QueryCallback | undefined
   requiresPreparation(): boolean
   prepare(connection: WireConnection): void
   handleRowDescription(message: RowDescriptionMessage): void
   handleDataRow(message: DataRowMessage): void
   handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void
+  handleEmptyQuery(connection: WireConnection): void
   handleError(error: Error, connection: WireConnection): void
   handleReadyForQuery(connection: WireConnection): void
   submit(connection: WireConnection): Error | null
+  /** Sends Execute and Sync. */
+  _getRows(connection: WireConnection): void
 }
 
 export const WireQuery = (pg as unknown as { Query: unknown }).Query as new (

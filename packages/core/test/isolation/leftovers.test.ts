@@ -45,6 +45,44 @@ describe.each(['lane', 'pooled connection'] as const)('on a %s', (where) => {
     }
   })
 
+  it.each([
+    ['default_transaction_read_only', 'on'],
+    ['default_transaction_isolation', 'serializable'],
+  ])('the mode of the next transaction is not chosen: %s', async (name, value) => {
+    await n.rowhouse.withTenant('globex', (db) => db.query(`${prefix}select 1`))
+    const leave = `${prefix}select set_config('${name}', '${value}', false)`
+    await n.rowhouse.withTenant('acme', (db) => db.query(leave))
+    const write = `${prefix}insert into item (id, label) values (floor(1000 + random() * 1e9)::bigint, current_setting('transaction_isolation')) returning label`
+    expect(await n.rowhouse.withTenant('globex', (db) => db.many(write))).toEqual([{ label: 'read committed' }])
+    await n.rowhouse.withTenant('acme', (db) =>
+      db.transaction(async (tx) => {
+        await tx.query(leave)
+      }),
+    )
+    expect(await n.rowhouse.withTenant('globex', (db) => db.many(write))).toEqual([{ label: 'read committed' }])
+    await n.admin.query('delete from item where id >= 1000')
+  })
+
+  it('a deferred trigger still runs as the tenant of its statement', async () => {
+    await n.admin.query(`
+      create or replace function public.count_items() returns trigger language plpgsql as $$
+        begin
+          if (select count(*) from item) > 100 then raise exception 'too many'; end if;
+          return null;
+        end $$;
+      create constraint trigger counted after insert on item deferrable initially deferred for each row execute function public.count_items()`)
+    try {
+      const added = await n.rowhouse.withTenant('acme', (db) =>
+        db.many(`${prefix}insert into item (id, label) values (999, 'new') returning label`),
+      )
+      expect(added).toEqual([{ label: 'new' }])
+    } finally {
+      await n.admin.query(
+        'drop trigger counted on item; drop function public.count_items(); delete from item where id = 999',
+      )
+    }
+  })
+
   it('a session advisory lock is dropped', async () => {
     await n.rowhouse.withTenant('acme', (db) => db.query(`${prefix}select pg_advisory_lock(42)`))
     await n.rowhouse.withTenant('globex', (db) => db.query(`${prefix}select 1`))

@@ -26,15 +26,16 @@ afterAll(async () => {
   await proxy.close()
 })
 
-const scoped = 'BEBE' // reset, context
+const context = 'BE'
+const cleaning = 'BEBE' // deferred constraints, reset
 
 describe('a scoped statement', () => {
-  it('is one round trip and one Sync: reset, context, statement, on a lane', async () => {
+  it('is one round trip and one Sync: context, statement, cleaning, on a lane', async () => {
     await direct.withTenant('acme', async (db) => {
       proxy.reset()
       await db.many('select * from item where id = $1', [1])
     })
-    expect(proxy.sent()).toBe(`${scoped}PBDES`)
+    expect(proxy.sent()).toBe(`${context}PBDE${cleaning}S`)
     expect(proxy.roundTrips()).toBe(1)
   })
 
@@ -44,7 +45,7 @@ describe('a scoped statement', () => {
       proxy.reset()
       await db.many('select id from item where id = $1', [1])
     })
-    expect(proxy.sent()).toBe(`${scoped}BDES`)
+    expect(proxy.sent()).toBe(`${context}BDE${cleaning}S`)
     expect(proxy.roundTrips()).toBe(1)
   })
 
@@ -53,7 +54,7 @@ describe('a scoped statement', () => {
       proxy.reset()
       await pooled.pool.query('select * from item where id = $1', [1])
     })
-    expect(proxy.sent()).toBe(`${scoped}PBDES`)
+    expect(proxy.sent()).toBe(`${context}PBDE${cleaning}S`)
     expect(proxy.roundTrips()).toBe(1)
   })
 
@@ -64,7 +65,7 @@ describe('a scoped statement', () => {
       proxy.reset()
       await db.many('select id from item where id = $1', [1])
     })
-    expect(proxy.sent()).toBe('PBEPBEPBDES')
+    expect(proxy.sent()).toBe('PBEPBEPBDEPBEPBES')
     expect(proxy.roundTrips()).toBe(1)
   })
 

@@ -37,10 +37,10 @@ export const PROBE = `select json_build_object(
   'mark', coalesce(current_setting('${MARK}', true), ''),
   'login', current_user || ' ' || session_user || ' ' || current_setting('role'),
   'prepared', (select coalesce(md5(string_agg(name || statement, ',' order by name)), '') from pg_prepared_statements
-                where name in ('rowhouse_reset', 'rowhouse_context', 'rowhouse_context_full')),
-  'strangers', (select count(*) from pg_prepared_statements where name !~ '^rowhouse_(reset|context|context_full|[A-Za-z0-9_-]{32})$'),
+                where name in ('rowhouse_reset', 'rowhouse_settle', 'rowhouse_context', 'rowhouse_context_full')),
+  'strangers', (select count(*) from pg_prepared_statements where name !~ '^rowhouse_(reset|settle|context|context_full|[A-Za-z0-9_-]{32})$'),
   'cursors', (select count(*) from pg_cursors where name <> ''),
-  'locks', (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
+  'locks', public.own_locks(),
   'channels', (select count(*) from pg_listening_channels()),
   'temporary', pg_my_temp_schema()::text,
   'writing', pg_current_xact_id_if_assigned() is not null) as found

@@ -35,7 +35,11 @@ export const SLUG_B = 'globex'
 const TABLES = `
   create table item (tenant_id uuid not null, id bigint not null, label text not null, data jsonb, primary key (tenant_id, id));
   create table note (tenant_id uuid not null, id uuid not null default gen_random_uuid(), label text not null, primary key (tenant_id, id));
-  create sequence ticket;`
+  create sequence ticket;
+  -- What the probe asks; the application itself may not read pg_locks.
+  create function public.own_locks() returns bigint language sql security definer set search_path = pg_catalog, pg_temp
+    as $$ select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() $$;
+  grant execute on function public.own_locks() to public;`
 
 /** Makes both databases. What was made before a failure is dropped again. */
 export async function createScratch(options: ScratchOptions): Promise<Scratch> {

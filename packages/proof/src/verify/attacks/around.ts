@@ -184,6 +184,22 @@ const FORBIDDEN: readonly Forbidden[] = [
     weakness: 'role-attributes',
   },
   {
+    id: 'SHR-02',
+    verb: 'read lock keys',
+    title: "Read the key of another tenant's lock, to hold it",
+    sql: 'select objid from pg_catalog.pg_locks',
+    means: 'the locks of all tenants are known, and can be held',
+    weakness: 'role-attributes',
+  },
+  {
+    id: 'CTX-17',
+    verb: 'end a backend',
+    title: "End another tenant's connection",
+    sql: 'select pg_terminate_backend(0)',
+    means: 'backends of the same login can be ended',
+    weakness: 'role-attributes',
+  },
+  {
     id: 'WEB-14',
     verb: 'read api keys',
     title: 'Read the hashes of API keys',

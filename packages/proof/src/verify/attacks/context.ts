@@ -212,7 +212,13 @@ export const contextAttacks: readonly Attack[] = [
 
 /** What one tenant's statement could leave on the connection for the next, and how the next one would notice. */
 function leftovers(): Attack[] {
-  const states: readonly (readonly [id: Attack['id'], title: string, leave: string, look: string])[] = [
+  const states: readonly (readonly [
+    id: Attack['id'],
+    title: string,
+    leave: string,
+    look: string,
+    from?: 'from behind the walls',
+  ])[] = [
     [
       'CTX-15',
       'Leave another search path behind',
@@ -247,7 +253,9 @@ function leftovers(): Attack[] {
       'SHR-02',
       'Leave an advisory lock on the connection',
       `select pg_advisory_lock(4242)`,
-      `select count(*)::int as foreign from pg_catalog.pg_locks where locktype = 'advisory' and objid = 4242 and granted`,
+      `select count(*)::int as foreign from pg_catalog.pg_locks where locktype = 'advisory' and objid = 4242 and granted
+          and database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())`,
+      'from behind the walls',
     ],
     [
       'SHR-01',
@@ -268,7 +276,7 @@ function leftovers(): Attack[] {
       `select count(*)::int as foreign from pg_catalog.pg_cursors where name = 'planted'`,
     ],
   ]
-  return states.map(([id, title, leave, look]) => ({
+  return states.map(([id, title, leave, look, from]) => ({
     id,
     title,
     arena: 'whole',
@@ -277,7 +285,11 @@ function leftovers(): Attack[] {
     attempt: async (arena) => {
       await arena.library.asTenant(arena.attacker, leave).catch(() => {})
       return expectRefusal(
-        () => arena.library.asTenant(arena.victim, look),
+        async () => {
+          if (from === undefined) return arena.library.asTenant(arena.victim, look)
+          await arena.library.asTenant(arena.victim, 'select 1')
+          return arena.admin.query(look)
+        },
         ({ rows }) =>
           Number(rows[0]?.foreign) > 0 ? leaked('the next tenant found it') : refused('gone before the next statement'),
       )
