@@ -33,7 +33,10 @@ export const indexWithoutUse: Rule = {
         order by h.conname is not null desc, h.indisunique desc, h.indisreplident desc, h.indexrelid)),
     reads as (select h.relid, sum(pg_stat_get_numscans(h.indexrelid)) + pg_stat_get_numscans(h.relid) as scans from held h where h.reltuples >= ${LARGE_ROWS} group by h.relid)
     select format('index %s', a.name) as object, format('index %s on %s does what %I does', a.name, a.table_name, a.keeper) as message,
-           case when a.conname is null then format('drop index %s%s;', case when exists (select from pg_class p where p.oid = a.relid and p.relkind = 'p') then '' else 'concurrently ' end, a.name) end as mend
+           case when a.conname is not null
+                then case when not exists (select from pg_constraint f where f.contype = 'f' and f.conindid = a.indexrelid)
+                     then format('alter table %s drop constraint %I;', a.table_name, a.conname) end
+                else format('drop index %s%s;', case when exists (select from pg_class p where p.oid = a.relid and p.relkind = 'p') then '' else 'concurrently ' end, a.name) end as mend
       from alike a
      where a.place > 1 and (a.keeper_unique or not a.indisunique) and not a.indisreplident
     union all
