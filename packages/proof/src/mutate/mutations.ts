@@ -117,7 +117,10 @@ function ofShape(table: TableFacts, facts: SchemaFacts): Mutation[] {
       ? []
       : [
           on('global-unique-index', `create unique index planted on ${name} (${ids}) where false`),
-          on('global-unique-key', `delete from ${name}; alter table ${name} add constraint planted unique (${ids})`),
+          on(
+            'global-unique-key',
+            `set local session_replication_role = replica; delete from ${name}; set local session_replication_role = origin; alter table ${name} add constraint planted unique (${ids})`,
+          ),
           on(
             'global-exclusion',
             `delete from ${name}; alter table ${name} add constraint planted exclude (${ids.split(', ')[0]} with =) where (false)`,
@@ -196,7 +199,7 @@ function ofRoles(app: string): Mutation[] {
       'pg_signal_backend',
       'pg_monitor',
     ].map((role) => on(`member-of-${role}`, `grant ${role} to ${app}`)),
-    on('migrator-logs-in', 'alter role rowhouse_owner login'),
+    on('owner-logs-in', 'alter role rowhouse_owner login'),
     on('owner-bypasses', 'alter role rowhouse_owner bypassrls'),
     on('owner-superuser', 'alter role rowhouse_owner superuser'),
     ...[
@@ -205,7 +208,6 @@ function ofRoles(app: string): Mutation[] {
       'statement_timeout = 0',
       'default_transaction_read_only = on',
       'session_replication_role = replica',
-      "plan_cache_mode = 'force_generic_plan'",
     ].map((setting) => on(`role-setting ${setting.split(' ')[0]}`, `alter role ${app} set ${setting}`)),
     on('role-default-context', `alter role ${app} set rowhouse.seal = 'x'`),
     on(
@@ -333,7 +335,7 @@ function ofInstallation(app: string): Mutation[] {
     on('extra-function', 'create function rowhouse.planted() returns int language sql as $$ select 1 $$'),
     on('extra-table', 'create table rowhouse.planted (id int)'),
     on('extra-policy', 'alter table rowhouse.resident enable row level security'),
-    on('key-check-gone', 'alter table rowhouse.resident drop constraint resident_epoch_check'),
+    on('key-check-gone', 'alter table rowhouse.tenant drop constraint tenant_slug_key'),
     on('foreign-key-gone', 'alter table rowhouse.accepted_stamp drop constraint accepted_stamp_tenant_id_fkey'),
     on(
       'condition-changed',

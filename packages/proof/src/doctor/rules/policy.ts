@@ -11,6 +11,7 @@ import { policyNotCanonical } from './policy/l07-policy-not-canonical.ts'
 import { tenantColumn } from './policy/l08-tenant-column.ts'
 import { installationAltered } from './policy/l09-installation-altered.ts'
 import { ownedByApplication } from './policy/l10-owned-by-application.ts'
+import { unitColumnUnguarded } from './policy/l61-unit-column-unguarded.ts'
 
 export const policyRules: readonly Rule[] = [
   tableWithoutRls,
@@ -23,4 +24,5 @@ export const policyRules: readonly Rule[] = [
   tenantColumn,
   installationAltered,
   ownedByApplication,
+  unitColumnUnguarded,
 ]

@@ -13,6 +13,7 @@ import { backendSignals } from './server/l44-backend-signals.ts'
 import { parametersLogged } from './server/l45-parameters-logged.ts'
 import { newerMinor } from './server/l56-newer-minor.ts'
 import { extensionOutdated } from './server/l57-extension-outdated.ts'
+import { ownerPower } from './server/l60-owner-power.ts'
 
 export const serverRules: readonly Rule[] = [
   appRolePower,
@@ -27,4 +28,5 @@ export const serverRules: readonly Rule[] = [
   parametersLogged,
   newerMinor,
   extensionOutdated,
+  ownerPower,
 ]
