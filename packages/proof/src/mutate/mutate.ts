@@ -14,6 +14,8 @@ export interface MutationReport {
   readonly byDoctor: number
   readonly byVerify: number
   readonly survivors: readonly Mutation[]
+  /** What the doctor missed and an attack found. */
+  readonly onlyByAttack: readonly { readonly mutation: Mutation; readonly leak: string }[]
   /** Mutations PostgreSQL did not allow on this schema; not counted. */
   readonly impossible: readonly { readonly mutation: Mutation; readonly reason: string }[]
   /** How often each rule noticed something. */
@@ -28,6 +30,9 @@ export interface MutateOptions {
   readonly onProgress?: (done: number, total: number) => void
   readonly signal?: AbortSignal
 }
+
+/** A change to a role would be everybody's on the server, so it is only ever made in a transaction that is rolled back. */
+const SERVER_WIDE = 'roles'
 
 /**
  * Tears each hole into a scratch copy, one at a time, and asks whether the doctor notices; where it does not, whether an
@@ -56,10 +61,12 @@ export async function mutate(stage: Stage, options: MutateOptions): Promise<Muta
     await arena.close()
   }
   const survivors: Mutation[] = []
+  const onlyByAttack: { mutation: Mutation; leak: string }[] = []
   for (const mutation of unseen) {
     options.signal?.throwIfAborted()
-    if (mutation.target === 'roles' || (await findLeak(stage, mutation.sql, options.signal)) === undefined)
-      survivors.push(mutation)
+    const leak = mutation.target === SERVER_WIDE ? undefined : await findLeak(stage, mutation.sql, options.signal)
+    if (leak === undefined) survivors.push(mutation)
+    else onlyByAttack.push({ mutation, leak })
   }
   const total = mutations.length - impossible.length
   return {
@@ -68,6 +75,7 @@ export async function mutate(stage: Stage, options: MutateOptions): Promise<Muta
     byDoctor: total - unseen.length,
     byVerify: unseen.length - survivors.length,
     survivors,
+    onlyByAttack,
     impossible,
     byRule,
     elapsedMs: performance.now() - started,

@@ -11,6 +11,7 @@ import { quoted } from '../seed/seed-rows.ts'
 export interface Mutation {
   /** Kind of hole, e.g. `drop-wall`; the same for every table it is torn into. */
   readonly kind: string
+  /** The table, or `roles`, `database`, `rowhouse`. What concerns roles concerns the whole server: it is never committed. */
   readonly target: string
   readonly sql: string
 }
@@ -209,6 +210,7 @@ function ofRoles(app: string): Mutation[] {
       'default_transaction_read_only = on',
       'session_replication_role = replica',
     ].map((setting) => on(`role-setting ${setting.split(' ')[0]}`, `alter role ${app} set ${setting}`)),
+    on('parameter-right', `grant set on parameter session_replication_role to ${app}`),
     on('role-default-context', `alter role ${app} set rowhouse.seal = 'x'`),
     on(
       'role-setting-in-database',
@@ -278,7 +280,6 @@ function ofDatabase(app: string): Mutation[] {
       `create table public.planted (tenant_id uuid, id int); grant select on public.planted to ${app}`,
     ),
     on('new-tenant-table-without-a-key', 'create table public.planted (tenant_id uuid not null, id int)'),
-    on('parameter-right', `grant set on parameter session_replication_role to ${app}`),
   ]
 }
 

@@ -14,6 +14,7 @@ import { parametersLogged } from './server/l45-parameters-logged.ts'
 import { newerMinor } from './server/l56-newer-minor.ts'
 import { extensionOutdated } from './server/l57-extension-outdated.ts'
 import { ownerPower } from './server/l60-owner-power.ts'
+import { parameterRights } from './server/l62-parameter-rights.ts'
 
 export const serverRules: readonly Rule[] = [
   appRolePower,
@@ -29,4 +30,5 @@ export const serverRules: readonly Rule[] = [
   newerMinor,
   extensionOutdated,
   ownerPower,
+  parameterRights,
 ]
