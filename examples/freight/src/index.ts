@@ -7,3 +7,4 @@
 
 export { type FreightDemo, type FreightDemoOptions, startFreightDemo } from './demo/start-freight-demo.ts'
 export type { ProgressEvent } from './progress.ts'
+export { applyFreightSchema } from './schema.ts'

@@ -53,13 +53,14 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   }
 }
 
-/** Makes a command of a function: prints its errors with code and remedy, and turns them into exit codes. */
+/** Makes a command of a function, which may return an exit code: prints its errors with code and remedy, and turns them into exit codes. */
 export function command<Flags extends JsonFlag, Args extends readonly string[]>(
-  work: (io: Io, flags: Flags, ...args: Args) => Promise<void>,
+  work: (io: Io, flags: Flags, ...args: Args) => Promise<unknown>,
 ) {
   return async function run(this: Context, flags: Flags, ...args: Args): Promise<void> {
     try {
-      await work(this.io, flags, ...args)
+      const ended = await work(this.io, flags, ...args)
+      if (typeof ended === 'number') this.exitCode = ended
     } catch (error) {
       this.exitCode = exitCodeOf(error)
       printError(this.io, error, flags.json)

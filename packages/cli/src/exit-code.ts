@@ -1,6 +1,8 @@
 import { isRowhouseError, type RowhouseErrorCode } from 'rowhouse'
 
 /** Exit codes: 69, 70 and 78 as in sysexits.h, 2 to 5 ours. */
+/** Something was found: the command did its work and has bad news. */
+export const FINDINGS = 1
 export const USAGE = 2
 const MIGRATION = 3
 const TENANT = 4

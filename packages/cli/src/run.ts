@@ -1,12 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { buildApplication, buildRouteMap, run as runApplication } from '@stricli/core'
 import type { Context, Io } from './command.ts'
 import { demoCommand } from './commands/demo.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { installCommand } from './commands/install.ts'
 import { protectCommand } from './commands/protect.ts'
 import { explainCommand, queryCommand } from './commands/query.ts'
 import { tenantRoutes } from './commands/tenant.ts'
+import { verifyCommand } from './commands/verify.ts'
 import { USAGE } from './exit-code.ts'
+import { readVersion } from './version.ts'
 
 export type { Io } from './command.ts'
 
@@ -16,6 +18,8 @@ const application = buildApplication(
       demo: demoCommand,
       install: installCommand,
       protect: protectCommand,
+      doctor: doctorCommand,
+      verify: verifyCommand,
       tenant: tenantRoutes,
       query: queryCommand,
       explain: explainCommand,
@@ -29,11 +33,6 @@ const application = buildApplication(
     documentation: { caseStyle: 'convert-camel-to-kebab' },
   },
 )
-
-function readVersion(): string {
-  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
-}
 
 /**
  * Runs the command line and returns its exit code. Results go to `io.stdout`, everything said to people to `io.stderr`.

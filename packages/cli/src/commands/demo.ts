@@ -1,6 +1,6 @@
 import { buildCommand } from '@stricli/core'
-import { ConfigError } from 'rowhouse'
 import { type Context, command, type Io, type JsonFlag, jsonFlag, wholeNumber } from '../command.ts'
+import { loadFreight } from '../example.ts'
 import { printJson } from '../print.ts'
 import { readSetting } from '../settings.ts'
 
@@ -33,25 +33,9 @@ interface FreightExample {
   }): Promise<{ readonly urls: readonly string[]; stop(): Promise<void> }>
 }
 
-/** The example is found in a checkout of the repository only. */
-const EXAMPLE = 'rowhouse-example-freight'
-
-async function loadExample(): Promise<FreightExample> {
-  try {
-    return (await import(EXAMPLE)) as FreightExample
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
-    throw new ConfigError(
-      'ERR_CONFIG_INVALID',
-      'Cannot start the demonstration: the freight example is part of the repository, not of this package; clone it and run "npm run demo"',
-      { cause: error },
-    )
-  }
-}
-
 export const demoCommand = buildCommand<Flags, [], Context>({
   func: command<Flags, []>(async (io, { json, port, tenants, shipments, dataDir }) => {
-    const { startFreightDemo } = await loadExample()
+    const { startFreightDemo } = await loadFreight<FreightExample>('start the demonstration')
     const databaseUrl = readSetting(io.env, 'DATABASE_URL')
     const demo = await startFreightDemo({
       port,

@@ -1,0 +1,202 @@
+import { writeFile } from 'node:fs/promises'
+import { buildCommand } from '@stricli/core'
+import { ConfigError } from 'rowhouse'
+import {
+  ALL_RULES,
+  attackLines,
+  attackStage,
+  type LiveReport,
+  type MutationReport,
+  mutate,
+  setStage,
+  type VerifyReport,
+  verifyLive,
+  verifyToJunit,
+  verifyToSarif,
+} from 'rowhouse-proof'
+import { type AdminFlags, adminUrlFileFlag, type Context, command, type Io, jsonFlag } from '../command.ts'
+import { type ExampleDatabase, openExample } from '../example.ts'
+import { FINDINGS } from '../exit-code.ts'
+import { printJson } from '../print.ts'
+import { progressLine } from '../progress.ts'
+import { adminSettings, appSettings } from '../settings.ts'
+import { readVersion } from '../version.ts'
+
+interface Flags extends AdminFlags {
+  readonly example?: 'freight'
+  readonly mutations: boolean
+  readonly liveReadonly: boolean
+  readonly junit?: string
+  readonly sarif?: string
+}
+
+export const verifyCommand = buildCommand<Flags, [], Context>({
+  func: command<Flags, []>(async (io, flags) => {
+    const example = flags.example === undefined ? undefined : await openExample(io.signal)
+    try {
+      if (flags.liveReadonly) return await verifyLiveData(io, flags)
+      return await verifySchema(io, flags, requireUrls(io, flags, example))
+    } finally {
+      await example?.stop()
+    }
+  }),
+  parameters: {
+    flags: {
+      json: jsonFlag,
+      adminUrlFile: adminUrlFileFlag,
+      example: {
+        kind: 'enum',
+        values: ['freight'],
+        optional: true,
+        brief: 'Verify an example of the repository, on a PostgreSQL started for it',
+      },
+      mutations: {
+        kind: 'boolean',
+        default: false,
+        withNegated: false,
+        brief: 'Also tear holes into the copy, one at a time, and ask who notices',
+      },
+      liveReadonly: {
+        kind: 'boolean',
+        default: false,
+        withNegated: false,
+        brief: 'Only read, on the live data of a few tenants; needs ROWHOUSE_ROOT_KEY',
+      },
+      junit: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        placeholder: 'file',
+        brief: 'Write the result as JUnit XML',
+      },
+      sarif: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        placeholder: 'file',
+        brief: 'Write what leaked as SARIF 2.1.0',
+      },
+    },
+  },
+  docs: {
+    brief: 'Attack a copy of the schema as one tenant, and say what was refused',
+    fullDescription: [
+      'Makes scratch databases on the same server, with your schema, two tenants whose ids collide, and no data of yours. Runs every',
+      'attack of the catalogue on every table, key, view and function there is, and again on copies weakened on purpose, where it',
+      'has to succeed. Reads ROWHOUSE_ADMIN_URL (a login that may create databases) and DATABASE_URL (the application). The copies are',
+      'removed at the end. Exit code 1: something leaked, or an attack proves nothing because its control did not succeed.',
+    ].join('\n'),
+  },
+})
+
+interface Urls {
+  readonly adminUrl: string
+  readonly appUrl: string
+}
+
+function requireUrls(io: Io, flags: Flags, example: ExampleDatabase | undefined): Urls {
+  if (example !== undefined) return example
+  const adminUrl = adminSettings(io.env, flags).url
+  const appUrl = appSettings(io.env).url
+  if (adminUrl === undefined || adminUrl === '')
+    throw new ConfigError(
+      'ERR_ADMIN_REQUIRED',
+      'Cannot verify without an operator login: set ROWHOUSE_ADMIN_URL to one that may create databases',
+    )
+  if (appUrl === undefined || appUrl === '')
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      'Cannot verify without the application login: set DATABASE_URL to the one the application uses',
+    )
+  return { adminUrl, appUrl }
+}
+
+async function verifySchema(io: Io, flags: Flags, urls: Urls): Promise<number | undefined> {
+  const onProgress = progressLine(io, flags.json)
+  const signal = io.signal === undefined ? {} : { signal: io.signal }
+  const stage = await setStage(urls)
+  try {
+    const report = await attackStage(stage, { onProgress, ...signal })
+    const appRole = decodeURIComponent(new URL(urls.appUrl).username)
+    const mutations = flags.mutations
+      ? await mutate(stage, {
+          rules: ALL_RULES,
+          appRole,
+          onProgress: (done, total) => onProgress(done, total, 'mutations'),
+          ...signal,
+        })
+      : undefined
+    if (flags.junit !== undefined) await writeFile(flags.junit, verifyToJunit(report))
+    if (flags.sarif !== undefined)
+      await writeFile(flags.sarif, `${JSON.stringify(verifyToSarif(report, readVersion()), null, 2)}\n`)
+    if (flags.json) printJson(io, jsonOf(report, mutations))
+    else print(io, report, mutations)
+    return report.isolated && (mutations?.survivors.length ?? 0) === 0 ? undefined : FINDINGS
+  } finally {
+    await stage.close()
+  }
+}
+
+function jsonOf({ cells, ...report }: VerifyReport, mutations: MutationReport | undefined) {
+  return {
+    ...report,
+    findings: cells.filter(({ verdict }) => verdict === 'leaked' || verdict === 'void'),
+    attacks: attackLines({ cells, ...report }),
+    ...(mutations === undefined ? {} : { mutations }),
+  }
+}
+
+function print(io: Io, report: VerifyReport, mutations: MutationReport | undefined): void {
+  const number = (value: number) => String(value || '·').padStart(9)
+  io.stdout.write(`attack     refused   leaked     void      n/a  what is tried\n`)
+  for (const { attack, title, refused, leaked, void: voided, notApplicable } of attackLines(report))
+    io.stdout.write(
+      `${attack.padEnd(9)}${number(refused)}${number(leaked)}${number(voided)}${number(notApplicable)}  ${title}\n`,
+    )
+  const shown = report.cells.filter(({ verdict }) => verdict === 'leaked' || verdict === 'void')
+  for (const { attack, verb, target, verdict, how } of shown.slice(0, SHOWN))
+    io.stdout.write(`\n${verdict.toUpperCase()} ${attack} ${verb} ${target}\n    ${how}\n`)
+  if (shown.length > SHOWN) io.stdout.write(`\n… and ${shown.length - SHOWN} more: --junit writes them all\n`)
+  for (const { object, reason } of report.uncloned) io.stderr.write(`not attacked: ${object}: ${reason}\n`)
+  for (const { table, reason } of report.empty) io.stderr.write(`not attacked: ${table} has no rows: ${reason}\n`)
+  printMutations(io, mutations)
+  io.stderr.write(
+    `\nOpen to everybody who is connected, in any PostgreSQL: ${report.residuals.map(({ title }) => title.toLowerCase()).join(', ')}. SECURITY.md says what to do about each.\n`,
+  )
+  io.stderr.write(
+    `\n${report.leaked} leaked, ${report.refused} refused, ${report.void} void, ${report.notApplicable} not applicable; ${report.controls.fired} of ${report.controls.total} controls fired; ${(report.elapsedMs / 1000).toFixed(1)} s\n`,
+  )
+}
+
+/** Leaks that are printed; a schema without walls has thousands. */
+const SHOWN = 20
+
+function printMutations(io: Io, mutations: MutationReport | undefined): void {
+  if (mutations === undefined) return
+  const { killed, total, byDoctor, byVerify, survivors, impossible, elapsedMs } = mutations
+  for (const { kind, target, sql } of survivors.slice(0, SHOWN))
+    io.stdout.write(`\nSURVIVED ${kind} on ${target}\n    ${sql}\n`)
+  io.stderr.write(
+    `\nmutations: ${killed} of ${total} noticed (${byDoctor} by doctor, ${byVerify} by an attack), ${impossible.length} impossible here; ${(elapsedMs / 1000).toFixed(1)} s\n`,
+  )
+}
+
+async function verifyLiveData(io: Io, flags: Flags): Promise<number | undefined> {
+  if (flags.example !== undefined || flags.mutations)
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      'Cannot combine --live-readonly with --example or --mutations: those change what they try',
+    )
+  const report = await verifyLive({ ...requireUrls(io, flags, undefined), rootKey: appSettings(io.env).rootKey })
+  if (flags.json) printJson(io, report)
+  else printLive(io, report)
+  return report.isolated ? undefined : FINDINGS
+}
+
+function printLive(io: Io, { cells, leaked, refused, notApplicable }: LiveReport): void {
+  for (const { table, attacker, victim, how } of cells.filter(({ verdict }) => verdict === 'leaked'))
+    io.stdout.write(`LEAKED ${table}: ${attacker} reads ${victim}: ${how}\n`)
+  io.stderr.write(
+    `${leaked} leaked, ${refused} refused, ${notApplicable} not applicable, on live data and only by reading\n`,
+  )
+}

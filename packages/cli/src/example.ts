@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto'
+import { ConfigError } from 'rowhouse'
+import { install } from 'rowhouse/install'
+import { startPostgres } from 'rowhouse-embedded'
+
+/** A database with the schema of an example and no rows, on a server of its own. */
+export interface ExampleDatabase {
+  readonly adminUrl: string
+  readonly appUrl: string
+  stop(): Promise<void>
+}
+
+/** What is used of the freight example. Described here, because the published command is compiled without it. */
+interface FreightExample {
+  applyFreightSchema(url: string): Promise<void>
+}
+
+/** Found in a checkout of the repository only. */
+const EXAMPLE = 'rowhouse-example-freight'
+
+/** Loads the freight example. @throws {ConfigError} `ERR_CONFIG_INVALID` outside of a checkout */
+export async function loadFreight<T = FreightExample>(purpose: string): Promise<T> {
+  try {
+    return (await import(EXAMPLE)) as T
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot ${purpose}: the freight example is part of the repository, not of this package; clone it and run it there`,
+      { cause: error },
+    )
+  }
+}
+
+/** Starts PostgreSQL and makes the schema of the freight example. Nothing is kept: durability is switched off. */
+export async function openExample(signal?: AbortSignal): Promise<ExampleDatabase> {
+  const { applyFreightSchema } = await loadFreight('verify the example')
+  const server = await startPostgres({
+    settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', max_connections: '100' },
+  })
+  try {
+    signal?.throwIfAborted()
+    const appPassword = randomBytes(18).toString('base64url')
+    await install({ url: server.url, rootKey: randomBytes(32).toString('hex'), appPassword })
+    await applyFreightSchema(server.url)
+    const appUrl = new URL(server.url)
+    appUrl.username = 'rowhouse_app'
+    appUrl.password = appPassword
+    return { adminUrl: server.url, appUrl: appUrl.href, stop: () => server.stop() }
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
