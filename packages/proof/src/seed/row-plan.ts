@@ -6,7 +6,7 @@
  * row 2 of every other.
  */
 
-import type { ColumnFacts, SchemaFacts, TableFacts } from './schema-facts.ts'
+import type { ColumnFacts, PartitionBound, SchemaFacts, TableFacts } from './schema-facts.ts'
 
 /** SQL literals by column, in the order of the table. */
 export type Row = ReadonlyMap<string, string>
@@ -55,7 +55,7 @@ class ColumnClasses {
       if (parent !== undefined) for (const column of columns) this.#join(at(name, column.name), at(parent, column.name))
     for (const { name, tenantColumn, bound } of facts.tables) {
       if (tenantColumn !== undefined) this.#tenant.add(this.#find(at(name, tenantColumn)))
-      if (bound !== undefined) this.#bounds.set(this.#find(at(name, bound.column)), bound.value)
+      for (const [column, value] of placeIn(bound)) this.#bounds.set(this.#find(at(name, column)), value)
     }
   }
 
@@ -87,6 +87,17 @@ class ColumnClasses {
   }
 }
 
+/** The first values of a partition: a range starts with them, a list contains them. A range without a start ends in none. */
+function placeIn(bound: PartitionBound | undefined): [column: string, value: string][] {
+  const values =
+    /(?:IN|FROM) \((.*?)\)(?: TO |$)/.exec(bound?.text ?? '')?.[1]?.match(/'(?:[^']|'')*'|[^,\s][^,]*/g) ?? []
+  return (bound?.columns ?? []).flatMap((column, index) => {
+    const value = values[index]
+    if (value === undefined || value === 'MINVALUE' || value === 'NULL') return []
+    return [[column, value.startsWith("'") ? value.slice(1, -1).replaceAll("''", "'") : value]]
+  })
+}
+
 function at(table: string, column: string): string {
   return `${table}.${column}`
 }
@@ -112,7 +123,17 @@ function scalar(column: ColumnFacts, index: number, number: number): string | un
     const range = `["${from}","${to}")`
     return kind === 'm' ? `{${range}}` : range
   }
+  if (kind === 'c') return composite(column, index, number)
   return kind === 'b' ? plain(base, index, number, length) : undefined
+}
+
+/** Fields whose type has no value here are left empty: the row is one all the same. */
+function composite({ fields }: ColumnFacts, index: number, number: number): string {
+  const values = fields.map((type) => {
+    const value = plain(type, index, number, 0)
+    return value === undefined ? '' : `"${value.replaceAll('\\', '\\\\').replaceAll('"', '""')}"`
+  })
+  return `(${values.join(',')})`
 }
 
 /** A value of a base type that differs by number. Small, because `numeric(3,2)` and `smallint` exist. */
@@ -129,9 +150,23 @@ function plain(type: string, index: number, number: number, length: number): str
     case 'oid':
     case 'money':
     case 'xid':
+    case 'xid8':
+    case 'cid':
+    case 'int2vector':
+    case 'oidvector':
     case 'tsvector':
     case 'ltree':
       return String(number)
+    case 'tid':
+      return `(0,${number})`
+    case 'pg_lsn':
+      return `0/${number}`
+    case 'pg_snapshot':
+    case 'txid_snapshot':
+      return `${number}:${number}:`
+    case 'jsonpath':
+      return `$.n${number}`
+    case 'refcursor':
     case 'text':
     case 'character varying':
     case 'character':
@@ -190,8 +225,20 @@ function plain(type: string, index: number, number: number, length: number): str
     case 'vector':
     case 'halfvec':
       return `[${Array.from({ length: length || 3 }, () => number).join(',')}]`
+    case 'macaddr8':
+      return `08:00:2b:01:02:03:04:${String(number % 100).padStart(2, '0')}`
     case 'regclass':
-      return 'pg_catalog.pg_class'
+    case 'regtype':
+    case 'regrole':
+    case 'regnamespace':
+    case 'regproc':
+    case 'regprocedure':
+    case 'regoper':
+    case 'regoperator':
+    case 'regcollation':
+    case 'regconfig':
+    case 'regdictionary':
+      return String(number)
     case 'geometry':
     case 'geography':
       return `POINT(${number} ${number})`

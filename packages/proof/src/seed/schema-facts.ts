@@ -17,6 +17,8 @@ export interface ColumnFacts {
   readonly subtype: string
   /** Characters of `varchar(n)` and `char(n)`, dimensions of a vector; 0 for no limit. */
   readonly length: number
+  /** Types of the fields of a composite type; empty for others. */
+  readonly fields: readonly string[]
   readonly nullable: boolean
   readonly generated: boolean
   readonly identityAlways: boolean
@@ -32,6 +34,13 @@ export interface ForeignKeyFacts extends KeyFacts {
   readonly referenced: readonly string[]
 }
 
+/** A partition that rows fit into, of a table partitioned by range or list of columns. */
+export interface PartitionBound {
+  readonly columns: readonly string[]
+  /** As PostgreSQL writes it, e.g. `FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')`. */
+  readonly text: string
+}
+
 export interface TableFacts {
   /** Schema and name, quoted where SQL wants it: `public.shipment`. */
   readonly name: string
@@ -45,8 +54,8 @@ export interface TableFacts {
   readonly parent: string | undefined
   readonly partition: boolean
   readonly partitioned: boolean
-  /** First value of the first partition, for tables partitioned by a column: what a row must say to have a place. */
-  readonly bound: { readonly column: string; readonly value: string } | undefined
+  /** What a row of a partitioned table must say to have a place; undefined where any will do. */
+  readonly bound: PartitionBound | undefined
 }
 
 export interface RelationFacts {
@@ -92,12 +101,14 @@ rel as (
     from pg_class c join ours o on o.oid = c.relnamespace
    where c.relpersistence <> 't' and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')),
 base as (
-  select a.attrelid, a.attnum, a.attname, a.atttypmod, a.attnotnull, a.attgenerated, a.attidentity, a.atttypid,
+  select a.attrelid, a.attnum, a.attname, a.atttypmod, u.typmod, a.attnotnull, a.attgenerated, a.attidentity, a.atttypid,
          case when e.oid is not null then e.oid else u.oid end as elem, e.oid is not null as is_array
     from pg_attribute a
     join pg_type t on t.oid = a.atttypid
     join lateral (
-      with recursive down as (select t.oid, t.typtype, t.typbasetype union all select b.oid, b.typtype, b.typbasetype from down d join pg_type b on b.oid = d.typbasetype where d.typtype = 'd')
+      with recursive down as (select t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod as typmod
+        union all select b.oid, b.typtype, b.typbasetype, b.typtypmod, case when d.typmod >= 0 then d.typmod else d.typtypmod end
+          from down d join pg_type b on b.oid = d.typbasetype where d.typtype = 'd')
       select * from down where typtype <> 'd') u on true
     left join pg_type ua on ua.oid = u.oid
     left join pg_type e on e.oid = ua.typelem and ua.typcategory = 'A'
@@ -107,18 +118,19 @@ select json_build_object(
       'name', r.name, 'tenantColumn', r.tenant_column,
       'partition', r.relispartition, 'partitioned', r.relkind = 'p',
       'parent', (select format('%I.%I', pn.nspname, p.relname) from pg_inherits h join pg_class p on p.oid = h.inhparent join pg_namespace pn on pn.oid = p.relnamespace where h.inhrelid = r.oid order by h.inhseqno limit 1),
-      'bound', (select json_build_object('column', a.attname, 'value', v[1])
-                  from pg_partitioned_table pt join pg_attribute a on a.attrelid = r.oid and a.attnum = pt.partattrs[0]
-                  join pg_inherits h on h.inhparent = r.oid join pg_class p on p.oid = h.inhrelid,
-                       regexp_match(pg_get_expr(p.relpartbound, p.oid), '(?:IN|FROM) \\(''?([^'',)]+)''?') v
-                 where pt.partrelid = r.oid and pt.partstrat in ('r', 'l') order by p.oid limit 1),
-      'columns', (select json_agg(json_build_object(
+      'bound', (select json_build_object('text', pg_get_expr(p.relpartbound, p.oid),
+                       'columns', (select json_agg(a.attname order by k.place) from unnest(pt.partattrs::int2[]) with ordinality k (number, place) join pg_attribute a on a.attrelid = r.oid and a.attnum = k.number))
+                  from pg_partitioned_table pt join pg_inherits h on h.inhparent = r.oid join pg_class p on p.oid = h.inhrelid
+                 where pt.partrelid = r.oid and pt.partstrat in ('r', 'l') and pt.partdefid = 0 and p.relkind <> 'f'
+                 order by pg_get_expr(p.relpartbound, p.oid) ~ 'FROM \\(MINVALUE|IN \\(NULL', p.oid limit 1),
+      'columns', coalesce((select json_agg(json_build_object(
           'name', b.attname, 'type', format_type(b.atttypid, b.atttypmod), 'base', format_type(b.elem, null), 'kind', t.typtype, 'array', b.is_array,
           'labels', coalesce((select json_agg(l.enumlabel order by l.enumsortorder) from pg_enum l where l.enumtypid = b.elem), '[]'),
           'subtype', coalesce((select format_type(g.rngsubtype, null) from pg_range g where b.elem in (g.rngtypid, g.rngmultitypid)), format_type(b.elem, null)),
-          'length', case when b.atttypmod < 0 then 0 when t.typname in ('varchar', 'bpchar') then b.atttypmod - 4 when t.typname in ('bit', 'varbit', 'vector', 'halfvec') then b.atttypmod else 0 end,
+          'length', case when b.typmod < 0 then 0 when t.typname in ('varchar', 'bpchar') then b.typmod - 4 when t.typname in ('bit', 'varbit', 'vector', 'halfvec') then b.typmod else 0 end,
+          'fields', coalesce((select json_agg(format_type(f.atttypid, null) order by f.attnum) from pg_attribute f where f.attrelid = t.typrelid and t.typtype = 'c' and f.attnum > 0 and not f.attisdropped), '[]'),
           'nullable', not b.attnotnull, 'generated', b.attgenerated <> '', 'identityAlways', b.attidentity = 'a') order by b.attnum)
-          from base b join pg_type t on t.oid = b.elem where b.attrelid = r.oid),
+          from base b join pg_type t on t.oid = b.elem where b.attrelid = r.oid), '[]'),
       'keys', coalesce((select json_agg(json_build_object('name', x.relname,
             'columns', (select json_agg(a.attname order by k.place) from unnest(i.indkey::int2[]) with ordinality k (number, place) join pg_attribute a on a.attrelid = r.oid and a.attnum = k.number where k.place <= i.indnkeyatts)) order by x.relname)
           from pg_index i join pg_class x on x.oid = i.indexrelid where i.indrelid = r.oid and (i.indisunique or i.indisexclusion) and i.indexprs is null and i.indpred is null), '[]'),
@@ -127,9 +139,9 @@ select json_build_object(
             'referenced', (select json_agg(a.attname order by u.place) from unnest(k.confkey) with ordinality u (number, place) join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number)) order by k.conname)
           from pg_constraint k join pg_class p on p.oid = k.confrelid join pg_namespace pn on pn.oid = p.relnamespace where k.conrelid = r.oid and k.contype = 'f' and k.conparentid = 0), '[]')
       ) order by r.name) from rel r where r.relkind in ('r', 'p')), '[]'),
-  'views', coalesce((select json_agg(json_build_object('name', r.name, 'columns', (select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = r.oid and a.attnum > 0),
+  'views', coalesce((select json_agg(json_build_object('name', r.name, 'columns', coalesce((select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = r.oid and a.attnum > 0), '[]'),
       'tenantColumn', (select a.attname from pg_attribute a where a.attrelid = r.oid and a.attname in (select value from jsonb_each_text($1::jsonb)) order by a.attnum limit 1)) order by r.name) from rel r where r.relkind = 'v'), '[]'),
-  'materializedViews', coalesce((select json_agg(json_build_object('name', r.name, 'columns', (select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = r.oid and a.attnum > 0),
+  'materializedViews', coalesce((select json_agg(json_build_object('name', r.name, 'columns', coalesce((select json_agg(a.attname order by a.attnum) from pg_attribute a where a.attrelid = r.oid and a.attnum > 0), '[]'),
       'tenantColumn', (select a.attname from pg_attribute a where a.attrelid = r.oid and a.attname in (select value from jsonb_each_text($1::jsonb)) order by a.attnum limit 1)) order by r.name) from rel r where r.relkind = 'm'), '[]'),
   'foreignTables', coalesce((select json_agg(r.name order by r.name) from rel r where r.relkind = 'f'), '[]'),
   'sequences', coalesce((select json_agg(r.name order by r.name) from rel r where r.relkind = 'S'), '[]'),

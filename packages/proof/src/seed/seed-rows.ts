@@ -60,6 +60,7 @@ async function insert(client: Client, table: TableFacts, row: Row): Promise<stri
 /** Returns the statement that makes a row, with its ids also where they are always generated. */
 export function insertSql(table: TableFacts, row: Row, into = table.name): string {
   const names = [...row.keys()].map(quoted)
+  if (names.length === 0) return `insert into ${into} default values`
   const always = table.columns.some(({ name, identityAlways }) => identityAlways && row.has(name))
   return `insert into ${into} (${names.join(', ')})${always ? ' overriding system value' : ''} values (${[...row.values()].join(', ')})`
 }
