@@ -10,9 +10,15 @@ export const appRolePower: Rule = {
   remedy: 'Take the attribute or the membership away. What needs it, e.g. migrations, logs in as another role.',
   applies: 'any',
   sql: `with ${SURVEYED},
+    -- Logins may share the rights of rowhouse_app instead of being it: each of them is the application as well.
+    login as (
+      select a.oid from app_role a
+      union
+      select r.oid from pg_roles r, app_role a
+       where ${INSTALLED} and a.name = 'rowhouse_app' and r.rolcanlogin and not r.rolsuper and pg_has_role(r.oid, a.oid, 'usage')),
     power as (
       select r.rolname, v.name
-        from app_role a join pg_roles r on r.oid = a.oid,
+        from login a join pg_roles r on r.oid = a.oid,
              lateral (values (r.rolsuper, 'superuser'), (r.rolbypassrls, 'bypassrls'), (r.rolcreaterole, 'createrole'), (r.rolcreatedb, 'createdb'), (r.rolreplication, 'replication')) v (held, name)
        where v.held)
     select format('role %I', p.rolname) as object,
@@ -29,7 +35,13 @@ export const appRolePower: Rule = {
       'alter role rowhouse_app bypassrls',
       'alter role rowhouse_app createrole replication',
       'grant rowhouse_owner to rowhouse_app',
+      'create role rowhouse_fixture_web login bypassrls in role rowhouse_app',
     ],
-    quiet: ['alter role rowhouse_app inherit', 'alter role rowhouse_migrator bypassrls'],
+    quiet: [
+      'alter role rowhouse_app inherit',
+      'alter role rowhouse_migrator bypassrls',
+      'create role rowhouse_fixture_web login in role rowhouse_app',
+      'create role rowhouse_fixture_backup login bypassrls',
+    ],
   },
 }
