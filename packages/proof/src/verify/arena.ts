@@ -32,6 +32,10 @@ export interface Library {
   contextOf(tenant: TenantRef): Promise<readonly { readonly text: string; readonly values: readonly unknown[] }[]>
   /** Tells whose request it is, as the web server in front would; throws where it may not come in. */
   resolve?(request: RequestFacts): Promise<string>
+  /** Another library than Rowhouse says here what a statement on Rowhouse's own setting and tables is for it. */
+  translate?(sql: string): string
+  /** Another library than Rowhouse makes its victim's context here, as somebody would who was only given an own one. */
+  forge?(own: string, victim: TenantRef): string
   close(): Promise<void>
 }
 
@@ -58,6 +62,11 @@ export interface Arena {
   readonly alone: Library
   /** Opens a connection of the application without the library, for as long as `fn` runs. */
   raw<T>(fn: (client: Client) => Promise<T>): Promise<T>
+}
+
+/** Returns a statement on what Rowhouse calls its own, in the words of the library that is attacked. */
+export function spoken({ library }: Arena, sql: string): string {
+  return library.translate?.(sql) ?? sql
 }
 
 /** Returns the row of a table, or throws: attacks on tables without rows are not run. */

@@ -22,6 +22,8 @@ export interface Cell {
 export interface Attempt {
   readonly leaked: boolean
   readonly how: string
+  /** Nothing of the victim was seen; what is missing is the error. */
+  readonly silent?: true
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Attacks that go around a table: through views, functions, foreign tables, new objects, the file system. */
 
 import type { SchemaFacts } from '../../seed/schema-facts.ts'
-import type { Arena, Library } from '../arena.ts'
+import { type Arena, type Library, spoken } from '../arena.ts'
 import { type Attack, type Attempt, type Cell, expectRefusal, leaked, onDatabase, refused } from '../attack.ts'
 
 /** A statement that must fail on the application's connection, and what its success means. */
@@ -225,7 +225,7 @@ const forbiddenAttacks: readonly Attack[] = FORBIDDEN.map(({ id, title, verb, sq
   cells: () => onDatabase(verb),
   attempt: (arena) =>
     expectRefusal(
-      () => rolledBack(arena, sql),
+      () => rolledBack(arena, spoken(arena, sql)),
       () => leaked(means),
     ),
 }))

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
 import type { SchemaFacts, TableFacts } from '../../seed/schema-facts.ts'
-import { type Arena, tenantColumnOf } from '../arena.ts'
+import { type Arena, spoken, tenantColumnOf } from '../arena.ts'
 import { type Attack, type Attempt, expectRefusal, leaked, onDatabase, refused } from '../attack.ts'
 
 /** Where the parts of a seal are: the layout is described at the view `rowhouse.sealed`. */
@@ -21,13 +21,15 @@ interface Forgery {
   readonly make: (own: string, victimId: string) => string
 }
 
+const VICTIMS_NAME: Forgery = {
+  id: 'CTX-07',
+  verb: "own signature, victim's name",
+  title: "Put the victim's id into the own seal",
+  make: (own, victim) => own.slice(0, MAC) + victim + own.slice(TENANT_END),
+}
+
 const FORGERIES: readonly Forgery[] = [
-  {
-    id: 'CTX-07',
-    verb: "own signature, victim's name",
-    title: "Put the victim's id into the own seal",
-    make: (own, victim) => own.slice(0, MAC) + victim + own.slice(TENANT_END),
-  },
+  VICTIMS_NAME,
   {
     id: 'CTX-07',
     verb: 'random signature',
@@ -96,7 +98,7 @@ const forgeries: readonly Attack[] = FORGERIES.map((forgery) => ({
   weakness: 'unsigned',
   cells: (facts) => firstTable(facts, forgery.verb),
   attempt: async (arena, { table }) =>
-    readAs(arena, forgery.make(await sealOf(arena), arena.victim.id), requireTable(table)),
+    readAs(arena, forgedBy(arena, forgery, await sealOf(arena)), requireTable(table)),
 }))
 
 const switches: readonly Attack[] = SWITCHES.map(([verb, sql]) => ({
@@ -106,8 +108,8 @@ const switches: readonly Attack[] = SWITCHES.map(([verb, sql]) => ({
   weakness: 'unsigned',
   cells: (facts) => firstTable(facts, `switch ${verb}`),
   attempt: async (arena, { table }) => {
-    const forged = FORGERIES[0]?.make(await sealOf(arena), arena.victim.id) ?? ''
-    const set = `set_config('rowhouse.seal', '${forged.replaceAll("'", "''")}', true)`
+    const forged = forgedBy(arena, VICTIMS_NAME, await sealOf(arena))
+    const set = spoken(arena, `set_config('rowhouse.seal', '${forged.replaceAll("'", "''")}', true)`)
     const read = `select count(*)::int as foreign from ${requireTable(table).name} where ${tenantColumnOf(requireTable(table))}::text = '${arena.victim.id}'`
     return expectRefusal(
       () => arena.library.asTenant(arena.attacker, sql(set, read)),
@@ -126,11 +128,11 @@ export const contextAttacks: readonly Attack[] = [
     weakness: 'unsigned',
     cells: (facts) => firstTable(facts, 'startup options'),
     attempt: async (arena, { table }) => {
-      const forged = (await sealOf(arena)).slice(0, MAC) + arena.victim.id + (await sealOf(arena)).slice(TENANT_END)
+      const forged = forgedBy(arena, VICTIMS_NAME, await sealOf(arena))
       return expectRefusal(
         () =>
           arena.raw(async (client) => {
-            await client.query(`set session "rowhouse.seal" to '${forged.replaceAll("'", "''")}'`)
+            await client.query(spoken(arena, `set session "rowhouse.seal" to '${forged.replaceAll("'", "''")}'`))
             return count(client, arena, requireTable(table))
           }),
         judge,
@@ -174,11 +176,14 @@ export const contextAttacks: readonly Attack[] = [
       const { name } = requireTable(table)
       const seal = await sealOf(arena)
       await arena.library
-        .asTenant(arena.attacker, `select set_config('rowhouse.seal', $1, false)`, [seal])
+        .asTenant(arena.attacker, spoken(arena, `select set_config('rowhouse.seal', $1, false)`), [seal])
         .catch(() => {})
       return expectRefusal(
         () => arena.library.withoutTenant(`select count(*)::int as foreign from ${name}`),
-        ({ rows }) => judge(rows[0]?.foreign),
+        ({ rows }) =>
+          Number(rows[0]?.foreign) > 0
+            ? leaked(`${Number(rows[0]?.foreign)} rows of the one before`)
+            : refused('no rows without a tenant'),
       )
     },
   },
@@ -309,6 +314,11 @@ function requireTable(table: TableFacts | undefined): TableFacts {
   return table
 }
 
+/** A library whose context is no seal has one way to forge it, which is its own. */
+function forgedBy({ library, victim }: Arena, forgery: Forgery, own: string): string {
+  return library.forge?.(own, victim) ?? forgery.make(own, victim.id)
+}
+
 async function sealOf(arena: Arena): Promise<string> {
   return String((await arena.library.contextOf(arena.attacker))[0]?.values[0])
 }
@@ -319,7 +329,7 @@ function readAs(arena: Arena, seal: string, table: TableFacts): Promise<Attempt>
     () =>
       arena.raw(async (client) => {
         await client.query('begin')
-        await client.query(`select set_config('rowhouse.seal', $1, true)`, [seal])
+        await client.query(spoken(arena, `select set_config('rowhouse.seal', $1, true)`), [seal])
         return count(client, arena, table)
       }),
     judge,
