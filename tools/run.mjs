@@ -1,5 +1,5 @@
 /**
- * Runs one of the scripts of this workspace: `node tools/run.mjs <demo|test|check|bench> [args…]`.
+ * Runs one of the scripts of this workspace: `node tools/run.mjs <demo|test|check|bench|verify|fuzz|inject> [args…]`.
  *
  * Plain JavaScript without dependencies, because it is what makes a fresh clone work: it refuses an old Node with
  * one sentence, installs the packages when they are missing or the lockfile changed, then hands over to the script.
@@ -27,6 +27,9 @@ const scripts = {
   test: ['node_modules/vitest/vitest.mjs', 'run'],
   check: [...typescript, 'tools/check.ts'],
   bench: [...typescript, 'bench/main.ts'],
+  verify: [...typescript, 'packages/cli/src/main.ts', 'verify', '--example', 'freight'],
+  fuzz: [...typescript, 'packages/cli/src/main.ts', 'fuzz'],
+  inject: [...typescript, 'packages/cli/src/main.ts', 'inject'],
 }
 
 requireNode(process.versions.node)

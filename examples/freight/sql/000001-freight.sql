@@ -139,6 +139,7 @@ create index shipment_status_idx on shipment (tenant_id, status, created_at);
 create index shipment_created_at_idx on shipment (tenant_id, created_at);
 create index shipment_unit_idx on shipment (tenant_id, unit_id, created_at);
 create index shipment_customer_idx on shipment (tenant_id, customer_id);
+create index shipment_quote_idx on shipment (tenant_id, unit_id, quote_id);
 create unique index shipment_awb_idx on shipment (tenant_id, awb) where awb is not null;
 
 create table container (
@@ -210,6 +211,7 @@ create table invoice (
 );
 create index invoice_status_idx on invoice (tenant_id, status, issued_at);
 create index invoice_issued_at_idx on invoice (tenant_id, issued_at);
+create index invoice_customer_idx on invoice (tenant_id, customer_id);
 create index invoice_shipment_idx on invoice (tenant_id, unit_id, shipment_id);
 
 create table invoice_line (

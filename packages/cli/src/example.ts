@@ -19,7 +19,7 @@ interface FreightExample {
 const EXAMPLE = 'rowhouse-example-freight'
 
 /** Loads the freight example. @throws {ConfigError} `ERR_CONFIG_INVALID` outside of a checkout */
-export async function loadFreight<T = FreightExample>(purpose: string): Promise<T> {
+export async function loadFreight<T>(purpose: string): Promise<T> {
   try {
     return (await import(EXAMPLE)) as T
   } catch (error) {
@@ -32,17 +32,28 @@ export async function loadFreight<T = FreightExample>(purpose: string): Promise<
   }
 }
 
-/** Starts PostgreSQL and makes the schema of the freight example. Nothing is kept: durability is switched off. */
+/** Starts PostgreSQL and makes the schema of the freight example. */
 export async function openExample(signal?: AbortSignal): Promise<ExampleDatabase> {
-  const { applyFreightSchema } = await loadFreight('verify the example')
+  const { applyFreightSchema } = await loadFreight<FreightExample>('verify the example')
+  const database = await openEmptyDatabase()
+  try {
+    signal?.throwIfAborted()
+    await applyFreightSchema(database.adminUrl)
+    return database
+  } catch (error) {
+    await database.stop()
+    throw error
+  }
+}
+
+/** Starts PostgreSQL with Rowhouse installed and nothing else. Nothing is kept: durability is switched off. */
+export async function openEmptyDatabase(): Promise<ExampleDatabase> {
   const server = await startPostgres({
     settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', max_connections: '100' },
   })
   try {
-    signal?.throwIfAborted()
     const appPassword = randomBytes(18).toString('base64url')
     await install({ url: server.url, rootKey: randomBytes(32).toString('hex'), appPassword })
-    await applyFreightSchema(server.url)
     const appUrl = new URL(server.url)
     appUrl.username = 'rowhouse_app'
     appUrl.password = appPassword

@@ -2,6 +2,8 @@ import { buildApplication, buildRouteMap, run as runApplication } from '@stricli
 import type { Context, Io } from './command.ts'
 import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
+import { fuzzCommand } from './commands/fuzz.ts'
+import { injectCommand } from './commands/inject.ts'
 import { installCommand } from './commands/install.ts'
 import { protectCommand } from './commands/protect.ts'
 import { explainCommand, queryCommand } from './commands/query.ts'
@@ -20,6 +22,8 @@ const application = buildApplication(
       protect: protectCommand,
       doctor: doctorCommand,
       verify: verifyCommand,
+      fuzz: fuzzCommand,
+      inject: injectCommand,
       tenant: tenantRoutes,
       query: queryCommand,
       explain: explainCommand,

@@ -13,6 +13,7 @@ export type { Rule } from './doctor/rule.ts'
 export { ALL_RULES } from './doctor/rules.ts'
 export type { Survey, SurveyOptions } from './doctor/survey.ts'
 // Fuzzing and injection
+export type { FuzzFailure } from './fuzz/campaign.ts'
 export { type FuzzOptions, type FuzzReport, fuzz } from './fuzz/fuzz.ts'
 export { type InjectOptions, inject } from './inject/inject.ts'
 export type { InjectionReport } from './inject/injection-report.ts'

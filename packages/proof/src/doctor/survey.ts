@@ -54,7 +54,7 @@ export const TENANT_COLUMNS = [
 ] as const
 
 export interface SurveyOptions {
-  /** Login roles of the application. @defaultValue `rowhouse_app` where it exists, else every login role that is no superuser */
+  /** Login roles of the application. @defaultValue `rowhouse_app` and the logins that have its rights where it exists, else every login role that is no superuser */
   readonly appRoles?: readonly string[]
   /** Column that names the tenant, where it is none of the usual ones. */
   readonly tenantColumn?: string
@@ -96,6 +96,7 @@ named as (
   select r.rolname from pg_catalog.pg_roles r
    where case when $2::text[] is not null then r.rolname = any ($2::text[])
               when exists (select from pg_catalog.pg_roles x where x.rolname = 'rowhouse_app') then r.rolname = 'rowhouse_app'
+                or (r.rolcanlogin and not r.rolsuper and pg_catalog.pg_has_role(r.oid, 'rowhouse_app', 'usage'))
               else r.rolcanlogin and not r.rolsuper and r.rolname !~ '^pg_' end
 ),
 app as (

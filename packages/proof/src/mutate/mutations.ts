@@ -124,7 +124,7 @@ function ofShape(table: TableFacts, facts: SchemaFacts): Mutation[] {
           ),
           on(
             'global-exclusion',
-            `delete from ${name}; alter table ${name} add constraint planted exclude (${ids.split(', ')[0]} with =) where (false)`,
+            `set local session_replication_role = replica; delete from ${name}; set local session_replication_role = origin; alter table ${name} add constraint planted exclude (${ids.split(', ')[0]} with =) where (false)`,
           ),
         ]),
     ...(reference === undefined || !from || !to || from.split(', ').length !== to.split(', ').length

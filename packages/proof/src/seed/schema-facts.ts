@@ -29,6 +29,13 @@ export interface KeyFacts {
   readonly columns: readonly string[]
 }
 
+/** What a unique or exclusion index holds apart, as SQL over the table. */
+export interface UniquenessFacts {
+  readonly expressions: readonly string[]
+  readonly predicate: string | undefined
+  readonly nullsEqual: boolean
+}
+
 export interface ForeignKeyFacts extends KeyFacts {
   readonly references: string
   readonly referenced: readonly string[]
@@ -49,6 +56,8 @@ export interface TableFacts {
   readonly columns: readonly ColumnFacts[]
   /** Primary, unique and exclusion keys without expressions. */
   readonly keys: readonly KeyFacts[]
+  /** Of every index that refuses rows, also over expressions and parts of the table. */
+  readonly uniqueness: readonly UniquenessFacts[]
   readonly foreignKeys: readonly ForeignKeyFacts[]
   /** Partition or child: reachable through its parent too. */
   readonly parent: string | undefined
@@ -134,6 +143,9 @@ select json_build_object(
       'keys', coalesce((select json_agg(json_build_object('name', x.relname,
             'columns', (select json_agg(a.attname order by k.place) from unnest(i.indkey::int2[]) with ordinality k (number, place) join pg_attribute a on a.attrelid = r.oid and a.attnum = k.number where k.place <= i.indnkeyatts)) order by x.relname)
           from pg_index i join pg_class x on x.oid = i.indexrelid where i.indrelid = r.oid and (i.indisunique or i.indisexclusion) and i.indexprs is null and i.indpred is null), '[]'),
+      'uniqueness', coalesce((select json_agg(json_build_object('predicate', pg_get_expr(i.indpred, i.indrelid), 'nullsEqual', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
+            'expressions', (select json_agg(pg_get_indexdef(i.indexrelid, k, false) order by k) from generate_series(1, i.indnkeyatts) k)) order by i.indexrelid)
+          from pg_index i where i.indrelid = r.oid and (i.indisunique or i.indisexclusion)), '[]'),
       'foreignKeys', coalesce((select json_agg(json_build_object('name', k.conname, 'references', format('%I.%I', pn.nspname, p.relname),
             'columns', (select json_agg(a.attname order by u.place) from unnest(k.conkey) with ordinality u (number, place) join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number),
             'referenced', (select json_agg(a.attname order by u.place) from unnest(k.confkey) with ordinality u (number, place) join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number)) order by k.conname)

@@ -1,6 +1,10 @@
 import type { Client } from 'pg'
+import { quoted } from './quoted.ts'
 import type { Row, RowPlan } from './row-plan.ts'
 import type { SchemaFacts, TableFacts } from './schema-facts.ts'
+import { settleRows } from './settle-rows.ts'
+
+export { quoted } from './quoted.ts'
 
 /** Rows both tenants have, under the same ids. */
 export const SHARED_ROWS = 3
@@ -31,6 +35,7 @@ export async function seedRows(
       if (reason !== undefined) empty.set(table.name, reason)
     }
   }
+  await settleRows(client, facts, tenants.victim)
   return empty
 }
 
@@ -63,8 +68,4 @@ export function insertSql(table: TableFacts, row: Row, into = table.name): strin
   if (names.length === 0) return `insert into ${into} default values`
   const always = table.columns.some(({ name, identityAlways }) => identityAlways && row.has(name))
   return `insert into ${into} (${names.join(', ')})${always ? ' overriding system value' : ''} values (${[...row.values()].join(', ')})`
-}
-
-export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

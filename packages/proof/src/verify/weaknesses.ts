@@ -96,7 +96,7 @@ function globalKeys(facts: SchemaFacts, _app: string, { attacker }: { attacker: 
   const without = (table: TableFacts, columns: readonly string[]) =>
     columns.filter((column) => column !== table.tenantColumn)
   const drops = tables.flatMap((table) =>
-    table.foreignKeys.map((key) => `alter table ${table.name} drop constraint ${quoted(key.name)}`),
+    table.foreignKeys.map((key) => `alter table ${table.name} drop constraint if exists ${quoted(key.name)}`),
   )
   const rows = tables.map(
     ({ name, tenantColumn }) => `delete from ${name} where ${quoted(tenantColumn ?? '')}::text = '${attacker.id}'`,

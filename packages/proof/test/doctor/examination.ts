@@ -20,7 +20,11 @@ export async function openPatient(database: TestDatabase): Promise<Patient> {
     try {
       await client.query(script)
       await client.query('reset role')
-      return await examine(client, { ...(await takeSurvey(client, options)), ...facts }, rules)
+      return await examine(
+        client,
+        { ...(await takeSurvey(client, { appRoles: ['rowhouse_app'], ...options })), ...facts },
+        rules,
+      )
     } finally {
       await client.query('rollback')
     }

@@ -19,7 +19,7 @@ export async function findRuleExamples(client: pg.Client, rules: readonly Rule[]
     try {
       await client.query(script)
       await client.query('reset role')
-      const survey = { ...(await takeSurvey(client)), ...rule.fixtures.survey?.fires }
+      const survey = { ...(await takeSurvey(client, { appRoles: ['rowhouse_app'] })), ...rule.fixtures.survey?.fires }
       const found = (await examine(client, survey, [rule])).findings[0]
       if (found !== undefined) examples.set(rule.id, rename(found, survey.database, client.user ?? 'postgres'))
     } finally {

@@ -15,6 +15,7 @@ import { newerMinor } from './server/l56-newer-minor.ts'
 import { extensionOutdated } from './server/l57-extension-outdated.ts'
 import { ownerPower } from './server/l60-owner-power.ts'
 import { parameterRights } from './server/l62-parameter-rights.ts'
+import { serverFunctions } from './server/l63-server-functions.ts'
 
 export const serverRules: readonly Rule[] = [
   appRolePower,
@@ -31,4 +32,5 @@ export const serverRules: readonly Rule[] = [
   extensionOutdated,
   ownerPower,
   parameterRights,
+  serverFunctions,
 ]

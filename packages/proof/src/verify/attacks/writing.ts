@@ -1,7 +1,7 @@
 /** Attacks that change, plant, move or remove rows of another tenant. Each is rolled back, whatever it did. */
 
 import type { TableFacts } from '../../seed/schema-facts.ts'
-import { insertSql, NOBODYS, quoted, SHARED_ROWS } from '../../seed/seed-rows.ts'
+import { insertSql, NOBODYS, quoted } from '../../seed/seed-rows.ts'
 import { type Arena, rowOf, tenantColumnOf } from '../arena.ts'
 import { type Attack, type Attempt, expectRefusal, leaked, refused, tenantTables } from '../attack.ts'
 
@@ -11,13 +11,13 @@ interface Write {
   readonly verb: string
   readonly sql: (arena: Arena, table: TableFacts) => string
   /** Says what the number of affected rows, and the rows returned, mean. */
-  readonly judge: (arena: Arena, affected: number, rows: readonly { tenant?: string }[]) => Attempt
+  readonly judge: (arena: Arena, affected: number, rows: readonly { tenant?: string }[], own: number) => Attempt
   readonly weakness?: Attack['weakness']
 }
 
 const anyRow = (_: Arena, affected: number): Attempt => (affected > 0 ? leaked(`${affected} rows`) : refused('no row'))
-const moreThanOwn = (_: Arena, affected: number): Attempt =>
-  affected > SHARED_ROWS ? leaked(`${affected - SHARED_ROWS} rows of the victim`) : refused('own rows only')
+const moreThanOwn: Write['judge'] = (_, affected, __, own) =>
+  affected > own ? leaked(`${affected - own} rows of the victim`) : refused('own rows only')
 
 /** A column to assign to itself: not the tenant's, not computed. The tenant's where there is no other. */
 function someColumn({ columns, tenantColumn }: TableFacts): string {
@@ -178,18 +178,28 @@ export const writingAttacks: readonly Attack[] = WRITES.map((write) => ({
   arena: 'bare',
   weakness: write.weakness ?? 'open',
   cells: (facts) => tenantTables(facts, write.verb),
-  attempt: (arena, { table }) => {
+  attempt: async (arena, { table }) => {
     if (table === undefined) throw new Error('Cannot attack a cell without a table')
+    const own = write.judge === moreThanOwn ? await countOwn(arena, table) : 0
     return expectRefusal(
       // The superuser of the weakened database is reached without the library, which refuses to serve one.
       () =>
         write.weakness === 'role-attributes'
           ? rawWrite(arena, write.sql(arena, table))
           : arena.library.attempt(arena.attacker, (db) => db.query(write.sql(arena, table))),
-      ({ rowCount, rows }) => write.judge(arena, rowCount ?? 0, rows as { tenant?: string }[]),
+      ({ rowCount, rows }) => write.judge(arena, rowCount ?? 0, rows as { tenant?: string }[], own),
     )
   },
 }))
+
+/** A key may leave a tenant fewer rows than others have, or none. */
+async function countOwn({ admin, attacker }: Arena, table: TableFacts): Promise<number> {
+  const { rows } = await admin.query<{ own: number }>(
+    `select count(*)::int as own from ${table.name} where ${tenantColumnOf(table)}::text = $1`,
+    [attacker.id],
+  )
+  return rows[0]?.own ?? 0
+}
 
 async function rawWrite(arena: Arena, sql: string) {
   return arena.raw(async (client) => {
