@@ -2,7 +2,7 @@
 
 import type { Client, QueryResult } from 'pg'
 import type { RequestFacts } from 'rowhouse'
-import type { Row, RowPlan } from '../seed/row-plan.ts'
+import { inPartition, type Row, type RowPlan } from '../seed/row-plan.ts'
 import type { SchemaFacts, TableFacts } from '../seed/schema-facts.ts'
 
 export interface TenantRef {
@@ -73,7 +73,7 @@ export function spoken({ library }: Arena, sql: string): string {
 export function rowOf(arena: Arena, table: TableFacts, tenant: TenantRef, number: number): Row {
   const row = arena.plan.row(table, tenant.id, number)
   if ('reason' in row) throw new Error(`Cannot make a row of ${table.name}: ${row.reason as string}`)
-  return row as Row
+  return inPartition(arena.facts, table, row as Row)
 }
 
 /** Name of the tenant's column as SQL wants it; only tables that have one are attacked. */

@@ -22,9 +22,10 @@ export function openCarelessLibrary(url: string, sealOf: (tenant: TenantRef) => 
       const tenant = tenants.getStore()
       const seal = tenant === undefined ? undefined : seals.get(tenant.id)
       const send = super.query.bind(this) as (...sent: unknown[]) => unknown
-      if (seal !== undefined)
-        send(`select set_config('rowhouse.seal', '${seal.replaceAll("'", "''")}', false)`, () => {})
-      return send(...args)
+      if (seal === undefined) return send(...args)
+      const set = `select set_config('rowhouse.seal', '${seal.replaceAll("'", "''")}', false)`
+      if (typeof args.at(-1) === 'function') return send(set, () => send(...args))
+      return (send(set) as Promise<unknown>).then(() => send(...args))
     }
   }
   const pool = new pg.Pool({

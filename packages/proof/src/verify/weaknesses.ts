@@ -23,11 +23,15 @@ export interface Weakness {
 const owned = (facts: SchemaFacts): TableFacts[] =>
   facts.tables.filter(({ tenantColumn }) => tenantColumn !== undefined)
 
+/** Without the right to a table a weakened policy on it shows nothing. */
+const reachable = (facts: SchemaFacts, app: string) => [
+  ...schemasOf(facts).map((schema) => `grant usage on schema ${schema} to ${app}`),
+  ...owned(facts).map(({ name }) => `grant all on ${name} to ${app}`),
+]
+
 const open = (facts: SchemaFacts, app: string) => [
-  ...owned(facts).flatMap(({ name }) => [
-    `alter table ${name} disable row level security`,
-    `grant all on ${name} to ${app}`,
-  ]),
+  ...reachable(facts, app),
+  ...owned(facts).map(({ name }) => `alter table ${name} disable row level security`),
   ...[...facts.views, ...facts.materializedViews].map(({ name }) => `grant select on ${name} to ${app}`),
 ]
 
@@ -39,13 +43,18 @@ export const WEAKNESSES = {
   open: { what: 'no row-level security and every privilege granted', sql: open },
   'fail-open': {
     what: 'policies let everybody in who has no tenant',
-    sql: (facts) =>
-      owned(facts).flatMap(({ name, tenantColumn }) => [
+    sql: (facts, app) => [
+      ...reachable(facts, app),
+      ...owned(facts).flatMap(({ name, tenantColumn }) => [
         ...dropPolicies(name),
         `create policy p on ${name} using (coalesce(current_setting('rowhouse.seal', true), '') = '' or ${quoted(tenantColumn ?? '')}::text = substr(current_setting('rowhouse.seal', true), 65, 36))`,
       ]),
+    ],
   },
-  unsigned: { what: 'the context is believed without its signature', sql: () => [UNSIGNED] },
+  unsigned: {
+    what: 'the context is believed without its signature',
+    sql: (facts, app) => [UNSIGNED, ...reachable(facts, app)],
+  },
   'role-attributes': { what: 'the application logs in as a superuser', sql: () => [], superuser: true },
   careless: {
     what: 'the library leaves the tenant on the connection and finds it too late',
@@ -54,7 +63,8 @@ export const WEAKNESSES = {
   },
   folded: {
     what: 'the context function is IMMUTABLE, so a cached plan remembers the tenant of whoever made it',
-    sql: (facts) => [
+    sql: (facts, app) => [
+      ...reachable(facts, app),
       `create function public.folded_tenant() returns text language sql immutable as $$ select substr(current_setting('rowhouse.seal', true), 65, 36) $$`,
       ...owned(facts).flatMap(({ name, tenantColumn }) => [
         ...dropPolicies(name),
@@ -87,7 +97,8 @@ function dropPolicies(table: string): string[] {
 }
 
 function schemasOf(facts: SchemaFacts): string[] {
-  return [...new Set(owned(facts).map(({ name }) => name.slice(0, name.lastIndexOf('.'))))]
+  const names = [...owned(facts), ...facts.views, ...facts.materializedViews].map(({ name }) => name)
+  return [...new Set(names.map((name) => /^(?:"(?:[^"]|"")*"|[^".]+)/.exec(name)?.[0] ?? ''))]
 }
 
 /** The attacker's rows go first: they have the victim's ids, and a key over all tenants would not come to be. */

@@ -303,7 +303,8 @@ function leftovers(): Attack[] {
 }
 
 function firstTable(facts: SchemaFacts, verb: string) {
-  const table = facts.tables.find(({ tenantColumn }) => tenantColumn !== undefined)
+  const tables = facts.tables.filter(({ tenantColumn }) => tenantColumn !== undefined)
+  const table = tables.find(({ walled }) => walled) ?? tables[0]
   return table === undefined
     ? [{ target: 'database', verb, notApplicable: 'there is no table of tenants' }]
     : [{ target: table.name, verb, table }]
