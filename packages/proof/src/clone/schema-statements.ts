@@ -48,7 +48,8 @@ rel as (
 fn as (
   select p.*, format('%I.%I(%s)', o.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as name
     from pg_proc p join ours o on o.oid = p.pronamespace
-   where not exists (select from extension_member e where e.classid = 'pg_proc'::regclass and e.objid = p.oid))`
+   -- Constructors of a range type come with it.
+   where not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i')))`
 
 /** Defaults, identity and NOT NULL with the column; CHECK constraints nowhere, except those of Rowhouse: isolation must not depend on them. */
 const COLUMNS = `(

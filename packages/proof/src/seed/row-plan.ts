@@ -87,6 +87,17 @@ class ColumnClasses {
   }
 }
 
+/** Returns a row with what its partition, and each it lies in, wants of it. */
+export function inPartition(facts: SchemaFacts, table: TableFacts, row: Row): Row {
+  const values = new Map(row)
+  for (let at: TableFacts | undefined = table; at?.partition; at = facts.tables.find(({ name }) => name === at?.parent))
+    // Whose row it is stays: a partition of another tenant's has none.
+    for (const [column, value] of placeIn(at.ownBound))
+      if (column !== table.tenantColumn)
+        values.set(column, literal(value, table.columns.find(({ name }) => name === column)?.type ?? 'text'))
+  return values
+}
+
 /** The first values of a partition: a range starts with them, a list contains them. A range without a start ends in none. */
 function placeIn(bound: PartitionBound | undefined): [column: string, value: string][] {
   const values =

@@ -62,9 +62,15 @@ export interface TableFacts {
   /** Partition or child: reachable through its parent too. */
   readonly parent: string | undefined
   readonly partition: boolean
+  /** Rows are limited to the units of the context, by the column `unit_id`. */
+  readonly unitScoped: boolean
+  /** Whether Rowhouse protects it. */
+  readonly walled: boolean
   readonly partitioned: boolean
   /** What a row of a partitioned table must say to have a place; undefined where any will do. */
   readonly bound: PartitionBound | undefined
+  /** What a row must say to be in this partition. */
+  readonly ownBound: PartitionBound | undefined
 }
 
 export interface RelationFacts {
@@ -125,8 +131,12 @@ base as (
 select json_build_object(
   'tables', coalesce((select json_agg(json_build_object(
       'name', r.name, 'tenantColumn', r.tenant_column,
-      'partition', r.relispartition, 'partitioned', r.relkind = 'p',
+      'walled', exists (select from pg_policy w where w.polrelid = r.oid and w.polname = 'rowhouse_wall'),
+      'unitScoped', exists (select from pg_policy w where w.polrelid = r.oid and w.polname = 'rowhouse_unit'), 'partition', r.relispartition, 'partitioned', r.relkind = 'p',
       'parent', (select format('%I.%I', pn.nspname, p.relname) from pg_inherits h join pg_class p on p.oid = h.inhparent join pg_namespace pn on pn.oid = p.relnamespace where h.inhrelid = r.oid order by h.inhseqno limit 1),
+      'ownBound', (select json_build_object('text', pg_get_expr(r.relpartbound, r.oid),
+                       'columns', (select json_agg(a.attname order by k.place) from unnest(pt.partattrs::int2[]) with ordinality k (number, place) join pg_attribute a on a.attrelid = h.inhparent and a.attnum = k.number))
+                  from pg_inherits h join pg_partitioned_table pt on pt.partrelid = h.inhparent where r.relispartition and h.inhrelid = r.oid and pt.partstrat in ('r', 'l')),
       'bound', (select json_build_object('text', pg_get_expr(p.relpartbound, p.oid),
                        'columns', (select json_agg(a.attname order by k.place) from unnest(pt.partattrs::int2[]) with ordinality k (number, place) join pg_attribute a on a.attrelid = r.oid and a.attnum = k.number))
                   from pg_partitioned_table pt join pg_inherits h on h.inhparent = r.oid join pg_class p on p.oid = h.inhrelid
@@ -160,5 +170,5 @@ select json_build_object(
   'functions', coalesce((select json_agg(json_build_object('name', format('%I.%I', o.nspname, p.proname), 'definer', p.prosecdef, 'executable', has_function_privilege($2, p.oid, 'execute'),
       'arguments', coalesce((select json_agg(format_type(t, null)) from unnest(p.proargtypes) t), '[]'), 'set', p.proretset) order by o.nspname, p.proname, p.oid)
       from pg_proc p join ours o on o.oid = p.pronamespace where p.prokind = 'f' and p.prorettype <> 'trigger'::regtype and p.prorettype <> 'event_trigger'::regtype
-       and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')), '[]')
+       and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i'))), '[]')
 ) as facts`

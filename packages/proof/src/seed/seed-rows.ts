@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import { quoted } from './quoted.ts'
-import type { Row, RowPlan } from './row-plan.ts'
+import { inPartition, type Row, type RowPlan } from './row-plan.ts'
 import type { SchemaFacts, TableFacts } from './schema-facts.ts'
 import { settleRows } from './settle-rows.ts'
 
@@ -35,8 +35,40 @@ export async function seedRows(
       if (reason !== undefined) empty.set(table.name, reason)
     }
   }
+  await fillPartitions(client, facts, plan, tenants)
   await settleRows(client, facts, tenants.victim)
+  for (const { name, tenantColumn } of facts.tables)
+    if (tenantColumn !== undefined && !empty.has(name) && !(await hasRowOf(client, name, tenantColumn, tenants.victim)))
+      empty.set(name, 'the keys and partitions of the schema leave the victim no row of it')
   return empty
+}
+
+/** Rows made through the parent are all in one partition; each of the others gets its own. */
+async function fillPartitions(
+  client: Client,
+  facts: SchemaFacts,
+  plan: RowPlan,
+  tenants: { readonly attacker: string; readonly victim: string },
+): Promise<void> {
+  for (const table of facts.tables) {
+    const { name, tenantColumn, partition, partitioned } = table
+    if (!partition || partitioned || tenantColumn === undefined) continue
+    if (await hasRowOf(client, name, tenantColumn, tenants.victim)) continue
+    for (const [tenant, count] of [
+      [tenants.attacker, SHARED_ROWS],
+      [tenants.victim, VICTIM_ONLY],
+    ] as const)
+      for (const number of numbers(count)) {
+        const row = plan.row(table, tenant, number)
+        // Where this fails there is no row of the victim, and that is what is reported.
+        if (!('reason' in row)) await insert(client, table, inPartition(facts, table, row as Row))
+      }
+  }
+}
+
+async function hasRowOf(client: Client, name: string, column: string, tenant: string): Promise<boolean> {
+  const { rows } = await client.query(`select from ${name} where ${quoted(column)}::text = $1 limit 1`, [tenant])
+  return rows.length > 0
 }
 
 /** A table of tenants gets a row for each of the two; any other the rows that tenants' rows refer to. */

@@ -8,6 +8,8 @@ import type { SchemaFacts, TableFacts } from '../seed/schema-facts.ts'
 export interface TenantRef {
   readonly id: string
   readonly slug: string
+  /** Units the work is limited to. */
+  readonly units?: readonly string[]
 }
 
 /** Runs statements as one tenant, as the application's code would. */

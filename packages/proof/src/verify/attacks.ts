@@ -3,6 +3,7 @@ import { aroundAttacks } from './attacks/around.ts'
 import { contextAttacks } from './attacks/context.ts'
 import { oracleAttacks } from './attacks/oracles.ts'
 import { readingAttacks } from './attacks/reading.ts'
+import { unitAttacks } from './attacks/units.ts'
 import { webAttacks } from './attacks/web.ts'
 import { writingAttacks } from './attacks/writing.ts'
 
@@ -13,6 +14,7 @@ export const ATTACKS: readonly Attack[] = [
   ...aroundAttacks,
   ...contextAttacks,
   ...oracleAttacks,
+  ...unitAttacks,
   ...webAttacks,
 ]
 

@@ -6,6 +6,7 @@ import {
   fromTrustedHeader,
   type Rowhouse,
   type RowhouseOptions,
+  type TenantScope,
 } from 'rowhouse'
 import type { Library, TenantRef } from './arena.ts'
 
@@ -24,7 +25,7 @@ export async function openRowhouseLibrary(url: string, rootKey: string): Promise
   return {
     name: 'rowhouse',
     asTenant: (tenant, text, values) =>
-      rowhouse.withTenant(tenant.slug, (db) => db.query(text, values)) as Promise<QueryResult>,
+      rowhouse.withTenant(scopeOf(tenant), (db) => db.query(text, values)) as Promise<QueryResult>,
     attempt: (tenant, fn) => attempt(rowhouse, tenant, fn),
     withoutTenant: (text) => rowhouse.pool.query(text),
     contextOf: async (tenant) => {
@@ -54,9 +55,13 @@ const OPTIONS: Partial<RowhouseOptions> = {
   ],
 }
 
+function scopeOf({ slug, units }: TenantRef): TenantScope {
+  return { tenant: slug, ...(units === undefined ? {} : { units }) }
+}
+
 async function attempt<T>(rowhouse: Rowhouse, tenant: TenantRef, fn: Parameters<Library['attempt']>[1]): Promise<T> {
   try {
-    await rowhouse.withTenant(tenant.slug, (db) =>
+    await rowhouse.withTenant(scopeOf(tenant), (db) =>
       db.transaction(async (tx) => {
         throw new RolledBack(await fn({ query: (text, values) => tx.query(text, values) }))
       }),

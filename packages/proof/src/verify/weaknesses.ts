@@ -75,7 +75,11 @@ export const WEAKNESSES = {
   'global-keys': { what: 'keys and foreign keys do not start with the tenant', sql: globalKeys },
   'public-sequences': {
     what: 'sequences are readable by the application',
-    sql: (facts, app) => facts.sequences.map((name) => `grant all on sequence ${name} to ${app}`),
+    sql: (facts, app) =>
+      facts.sequences.flatMap((name) => [
+        `grant usage on schema ${schemaOf(name)} to ${app}`,
+        `grant all on sequence ${name} to ${app}`,
+      ]),
   },
   'generous-owner': {
     what: 'new tables are readable, and the application may create',
@@ -98,11 +102,15 @@ function dropPolicies(table: string): string[] {
 
 function schemasOf(facts: SchemaFacts): string[] {
   const names = [...owned(facts), ...facts.views, ...facts.materializedViews].map(({ name }) => name)
-  return [...new Set(names.map((name) => /^(?:"(?:[^"]|"")*"|[^".]+)/.exec(name)?.[0] ?? ''))]
+  return [...new Set(names.map(schemaOf))]
+}
+
+function schemaOf(name: string): string {
+  return /^(?:"(?:[^"]|"")*"|[^".]+)/.exec(name)?.[0] ?? ''
 }
 
 /** The attacker's rows go first: they have the victim's ids, and a key over all tenants would not come to be. */
-function globalKeys(facts: SchemaFacts, _app: string, { attacker }: { attacker: TenantRef }): string[] {
+function globalKeys(facts: SchemaFacts, app: string, { attacker }: { attacker: TenantRef }): string[] {
   const tables = owned(facts)
   const without = (table: TableFacts, columns: readonly string[]) =>
     columns.filter((column) => column !== table.tenantColumn)
@@ -133,5 +141,5 @@ function globalKeys(facts: SchemaFacts, _app: string, { attacker }: { attacker: 
           ]
     }),
   )
-  return [...drops, ...rows, ...keys, ...references]
+  return [...reachable(facts, app), ...drops, ...rows, ...keys, ...references]
 }

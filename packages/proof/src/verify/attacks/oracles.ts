@@ -1,5 +1,6 @@
 /** Attacks that read nothing and still learn: from keys, references, sequences and error messages. */
 
+import { planRows, type Row, type RowPlan } from '../../seed/row-plan.ts'
 import type { ForeignKeyFacts, KeyFacts, SchemaFacts, TableFacts } from '../../seed/schema-facts.ts'
 import { insertSql, NOBODYS, quoted, VICTIM_ONLY } from '../../seed/seed-rows.ts'
 import { type Arena, rowOf } from '../arena.ts'
@@ -86,6 +87,7 @@ export const oracleAttacks: readonly Attack[] = [
 
 /** Keys that a tenant's row could collide on; one that only consists of the tenant has nothing to guess. */
 function keyCells(facts: SchemaFacts): Cell[] {
+  const plan = planRows(facts)
   return owned(facts).flatMap((table) =>
     table.keys.map((key) => ({
       target: table.name,
@@ -94,8 +96,18 @@ function keyCells(facts: SchemaFacts): Cell[] {
       detail: key.name,
       ...unless(table.partition || table.partitioned, 'the key of a partition is judged by doctor rule L27'),
       ...unless(guessable(table, key).length === 0, 'it has no column but the tenant'),
+      ...unless(!hasRoom(plan, table, key), 'its columns have too few values for one that only the victim has'),
     })),
   )
+}
+
+/** A key over a boolean or a short enum is full with the rows there are: nothing is left to ask about. */
+function hasRoom(plan: RowPlan, table: TableFacts, key: KeyFacts): boolean {
+  const values = Array.from({ length: NOBODYS + 1 }, (_, index) => {
+    const row = plan.row(table, '00000000-0000-0000-0000-000000000000', index + 1)
+    return 'reason' in row ? index : JSON.stringify(guessable(table, key).map((column) => (row as Row).get(column)))
+  })
+  return new Set(values).size === values.length
 }
 
 function referenceCells(facts: SchemaFacts): Cell[] {
