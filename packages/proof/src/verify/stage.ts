@@ -2,10 +2,17 @@
 
 import { randomBytes } from 'node:crypto'
 import pg, { type Client } from 'pg'
+import { ConfigError } from 'rowhouse'
 import { createTenantAdmin, install } from 'rowhouse/install'
 import { applyStage, findUncloned, type Refused, type Uncloned } from '../clone/clone-schema.ts'
 import { readSchemaStatements, type SchemaStatement } from '../clone/schema-statements.ts'
-import { connect, onDatabase, openScratchServer, type ScratchServer } from '../clone/scratch-database.ts'
+import {
+  connect,
+  onDatabase,
+  openScratchServer,
+  requireSuperuser,
+  type ScratchServer,
+} from '../clone/scratch-database.ts'
 import { type Survey, takeSurvey } from '../doctor/survey.ts'
 import { planRows, type RowPlan } from '../seed/row-plan.ts'
 import { readSchemaFacts, type SchemaFacts } from '../seed/schema-facts.ts'
@@ -48,7 +55,14 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   let server: ScratchServer | undefined
   try {
     const app = decodeURIComponent(new URL(options.appUrl).username)
+    await requireSuperuser(source)
     const survey = await takeSurvey(source, { appRoles: [app] })
+    if (survey.installed === undefined) {
+      throw new ConfigError(
+        'ERR_NOT_INSTALLED',
+        `Cannot attack database "${survey.database}": Rowhouse is not installed in it; run "rowhouse install" first`,
+      )
+    }
     const statements = await readSchemaStatements(source)
     const facts = await readSchemaFacts(source, survey, app)
     const migrations = await source.query(
@@ -146,8 +160,11 @@ function createStage(made: Made): Stage {
       return { ...arena, close }
     },
     async close() {
-      for (const arena of arenas) await arena.close()
-      await made.server.close()
+      try {
+        for (const arena of arenas) await arena.close()
+      } finally {
+        await made.server.close()
+      }
     },
   }
 }

@@ -1,4 +1,6 @@
+import { isRowhouseError } from 'rowhouse'
 import type { Uncloned } from '../clone/clone-schema.ts'
+import { toOperatorError } from '../clone/operator-error.ts'
 import { type Attack, type Attempt, type Cell, describe, type LaterSurface, type Residual } from './attack.ts'
 import { ATTACKS, LATER_SURFACES, RESIDUALS } from './attacks.ts'
 import { type OpenArena, type Stage, type StageOptions, setStage } from './stage.ts'
@@ -52,16 +54,24 @@ export interface VerifyOptions extends StageOptions {
  * only read. Each attack is also run on a copy weakened on purpose, where it has to succeed. The copies are gone at the
  * end, also after an error or an abort.
  *
- * @throws {ConfigError} `ERR_NOT_INSTALLED` where there is no Rowhouse, `ERR_ADMIN_REQUIRED` without the operator's URL
+ * @throws {ConfigError} `ERR_NOT_INSTALLED` where there is no Rowhouse, `ERR_ADMIN_REQUIRED` without the operator's URL,
+ *   `ERR_CONFIG_INVALID` when it is none or its login is refused
+ * @throws {MigrationError} `ERR_PRIVILEGE_MISSING` when the operator's login is no superuser
  * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`; safe to retry
  */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const started = performance.now()
-  const stage = await setStage(options)
+  options.signal?.throwIfAborted()
   try {
-    return await attackStage(stage, options, started)
-  } finally {
-    await stage.close()
+    const stage = await setStage(options)
+    try {
+      return await attackStage(stage, options, started)
+    } finally {
+      await stage.close()
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    throw toOperatorError(error)
   }
 }
 
@@ -74,14 +84,29 @@ export async function attackStage(
   const runs = runsOf(ATTACKS)
   const results = new Map<string, Attempt>()
   const controls = new Map<string, Attempt>()
-  for (const [index, { kind, weakness, attacks }] of runs.entries()) {
-    options.signal?.throwIfAborted()
-    options.onProgress?.(index, runs.length, weakness === undefined ? `${kind} copy` : `control: ${weakness}`)
-    await attackArena(stage, kind, weakness, attacks, weakness === undefined ? results : controls, options.signal)
+  let unfit: VerifiedCell | undefined
+  try {
+    for (const [index, { kind, weakness, attacks }] of runs.entries()) {
+      options.signal?.throwIfAborted()
+      options.onProgress?.(index, runs.length, weakness === undefined ? `${kind} copy` : `control: ${weakness}`)
+      await attackArena(stage, kind, weakness, attacks, weakness === undefined ? results : controls, options.signal)
+    }
+  } catch (error) {
+    // The library serves no such role: nothing else can be attacked, and nothing else needs to be.
+    if (!isRowhouseError(error) || error.code !== 'ERR_ISOLATION_ROLE_BYPASSES_RLS') throw error
+    unfit = { ...UNFIT_ROLE, how: describe(error) }
   }
   options.onProgress?.(runs.length, runs.length, 'done')
-  return judge(stage, results, controls, performance.now() - started)
+  return judge(stage, results, controls, performance.now() - started, unfit)
 }
+
+const UNFIT_ROLE = {
+  attack: 'RLS-04',
+  title: 'Log in as a role that passes every policy',
+  target: 'role of the application',
+  verb: 'log in',
+  verdict: 'leaked',
+} as const
 
 interface Run {
   readonly kind: Attack['arena']
@@ -170,10 +195,12 @@ function judge(
   results: ReadonlyMap<string, Attempt>,
   controls: ReadonlyMap<string, Attempt>,
   elapsedMs: number,
+  unfit?: VerifiedCell,
 ): VerifyReport {
-  const cells = ATTACKS.flatMap((attack) =>
+  const attacked = ATTACKS.flatMap((attack) =>
     attack.cells(stage.facts).map((cell) => judgeCell(stage, attack, cell, results, controls)),
   )
+  const cells = unfit === undefined ? attacked : [unfit, ...attacked]
   const count = (verdict: Verdict) => cells.filter((cell) => cell.verdict === verdict).length
   const [leaked, voided] = [count('leaked'), count('void')]
   return {

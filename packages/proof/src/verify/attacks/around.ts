@@ -83,7 +83,7 @@ const FORBIDDEN: readonly Forbidden[] = [
     id: 'RLS-31',
     verb: 'copy to program',
     title: 'Run a program on the server',
-    sql: `copy (select 1) to program 'true'`,
+    sql: `copy (select 1) to program 'cat > /dev/null'`,
     means: 'a program was run',
     weakness: 'role-attributes',
   },
