@@ -29,7 +29,7 @@ export interface Survey {
 }
 
 /** Names a tenant's column has in schemas Rowhouse did not make, most telling first. */
-export const TENANT_COLUMNS = [
+const TENANT_COLUMNS = [
   'tenant_id',
   'tenantid',
   'organization_id',

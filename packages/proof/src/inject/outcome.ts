@@ -24,7 +24,7 @@ function describeError(error: unknown): string {
   return `${error.message} ${JSON.stringify(own)} ${cause}`
 }
 
-export function sqlStateOf(error: unknown): string | undefined {
+function sqlStateOf(error: unknown): string | undefined {
   const { cause, code, sqlState } = error as { cause?: unknown; code?: string; sqlState?: string }
   if (sqlState !== undefined) return sqlState
   return cause instanceof Error ? sqlStateOf(cause) : code

@@ -105,6 +105,6 @@ function set(target: Target, form: SettingForm, local: boolean): string {
   return `set_config('${target.setting}', ${quoted(target.values[form])}, ${local})`
 }
 
-export function quoted(value: string): string {
+function quoted(value: string): string {
   return `'${value.replaceAll("'", "''")}'`
 }
