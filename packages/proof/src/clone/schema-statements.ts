@@ -94,7 +94,7 @@ const SOURCES: readonly (readonly [Stage, string])[] = [
   [
     'structure',
     `select format('collation %I.%I', o.nspname, c.collname) as object,
-                   format('create collation %I.%I (provider = %s, deterministic = %s, locale = %L)', o.nspname, c.collname, case c.collprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end, c.collisdeterministic,
+                   format('create collation %I.%I (provider = %s, deterministic = %s, locale = %L)', o.nspname, c.collname, case c.collprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end, c.collisdeterministic::text,
                      coalesce(to_jsonb(c)->>'colllocale', to_jsonb(c)->>'colliculocale', c.collcollate)) as sql
                    from pg_collation c join ours o on o.oid = c.collnamespace
                   where not exists (select from extension_member e where e.classid = 'pg_collation'::regclass and e.objid = c.oid) order by 1`,
