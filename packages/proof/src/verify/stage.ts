@@ -145,13 +145,16 @@ interface Made extends StageOptions {
 
 function createStage(made: Made): Stage {
   const arenas = new Set<OpenArena>()
+  // The intact schema without the victim is the same for every arena; only one that was changed needs its own.
+  let shared: Promise<Alone> | undefined
   return {
     survey: made.survey,
     facts: made.facts,
     uncloned: made.uncloned,
     empty: made.empty,
     async openArena(kind, weakness, change) {
-      const arena = await openArena(made, kind, weakness, change)
+      shared ??= openAlone(made, undefined)
+      const arena = await openArena(made, kind, weakness, change, await shared)
       arenas.add(arena)
       const close = async () => {
         arenas.delete(arena)
@@ -162,6 +165,7 @@ function createStage(made: Made): Stage {
     async close() {
       try {
         for (const arena of arenas) await arena.close()
+        await (await shared?.catch(() => undefined))?.close()
       } finally {
         await made.server.close()
       }
@@ -174,10 +178,10 @@ async function openArena(
   kind: 'whole' | 'bare',
   weaknessId: WeaknessId | undefined,
   change: string | undefined,
+  shared: Alone,
 ): Promise<OpenArena> {
   const weakness: Weakness | undefined = weaknessId === undefined ? undefined : WEAKNESSES[weaknessId]
   const name = await made.server.create(made.whole)
-  const aloneName = await made.server.create(made.whole)
   const admin = await connect(onDatabase(made.adminUrl, name))
   const appUrl = onDatabase(made.appUrl, name)
   const opened: Library[] = []
@@ -185,17 +189,16 @@ async function openArena(
     for (const library of opened) await library.close()
     await admin.end()
     await made.server.drop(name)
-    await made.server.drop(aloneName)
   }
   try {
     if (change !== undefined) await admin.query(change)
     if (kind === 'bare') await strip(admin, made.facts)
-    await onConnection(onDatabase(made.adminUrl, aloneName), (client) => removeVictim(client, made.facts))
     if (weakness !== undefined) await weaken(admin, weakness, made)
     const honest = await openRowhouseLibrary(appUrl, made.rootKey)
     opened.push(honest)
-    const alone = await openRowhouseLibrary(onDatabase(made.appUrl, aloneName), made.rootKey)
-    opened.push(alone)
+    const own = change === undefined ? undefined : await openAlone(made, change)
+    const alone = own?.library ?? shared.library
+    if (own !== undefined) opened.push({ ...own.library, close: own.close })
     const library =
       weakness?.library === 'careless'
         ? openCarelessLibrary(appUrl, async (tenant) => String((await honest.contextOf(tenant))[0]?.values[0]))
@@ -220,6 +223,26 @@ async function openArena(
     await close()
     throw error
   }
+}
+
+/** The schema with the attacker's rows and nobody else's. */
+interface Alone {
+  readonly library: Library
+  close(): Promise<void>
+}
+
+async function openAlone(made: Made, change: string | undefined): Promise<Alone> {
+  const name = await made.server.create(made.whole)
+  await onConnection(onDatabase(made.adminUrl, name), async (client) => {
+    if (change !== undefined) await client.query(change)
+    await removeVictim(client, made.facts)
+  })
+  const library = await openRowhouseLibrary(onDatabase(made.appUrl, name), made.rootKey)
+  const close = async () => {
+    await library.close()
+    await made.server.drop(name)
+  }
+  return { library, close }
 }
 
 async function weaken(admin: Client, weakness: Weakness, { facts, app }: Made): Promise<void> {
@@ -261,7 +284,7 @@ export async function removeVictim(client: Client, facts: SchemaFacts): Promise<
   for (const name of [...refresh, ...refresh]) await client.query(refreshSql(name)).catch(() => {})
 }
 
-export function refreshSql(view: string): string {
+function refreshSql(view: string): string {
   return `do $$ declare was text := (select relowner::regrole from pg_catalog.pg_class where oid = '${view.replaceAll("'", "''")}'::regclass);
   begin
     alter materialized view ${view} owner to current_user;
