@@ -2,7 +2,7 @@
 
 import { type Attack, type Attempt, type Cell, describe } from '../src/verify/attack.ts'
 import { ATTACKS } from '../src/verify/attacks.ts'
-import type { Peer } from './peer.ts'
+import type { Keys, Peer } from './peer.ts'
 import { setPeerStage } from './peer-stage.ts'
 import { SURFACES, surfaceOf } from './surface.ts'
 
@@ -25,7 +25,7 @@ export interface AttackPeerOptions {
   readonly adminUrl: string
   readonly peer: Peer
   readonly schema: string
-  readonly keys: Peer['ownKeys']
+  readonly keys: Keys
   /** Only these attacks. */
   readonly only?: (attack: Attack) => boolean
 }
@@ -69,5 +69,6 @@ async function verdictOf(
   })
   if (!came.leaked) return { verdict: 'refused', how: came.how }
   if (came.silent === true) return { verdict: 'empty', how: came.how }
-  return { verdict: offer === 'outside' ? 'outside' : 'leaked', how: came.how }
+  const by = surface === 'context' ? `, by setting ${peer.setting}` : ''
+  return { verdict: offer === 'outside' ? 'outside' : 'leaked', how: came.how + by }
 }

@@ -25,7 +25,10 @@ export async function generateMigration(version: string, tables: readonly string
       'npx',
       ['--yes', `@usebetterdev/tenant-cli@${version}`, 'migrate', '--dry-run'],
       { cwd: folder, env: { ...process.env, BETTER_TENANT_TELEMETRY: '0' }, timeout: GENERATE_TIMEOUT_MS },
-    )
+    ).catch((cause: unknown) => {
+      const command = `npx @usebetterdev/tenant-cli@${version} migrate`
+      throw new Error(`Cannot set up the peer: "${command}" failed; it needs the npm registry once`, { cause })
+    })
     const missing = tables.filter((table) => !stdout.includes(`"${table}"`))
     if (missing.length > 0) throw new Error(`Cannot set up the peer: its migration leaves out ${missing.join(', ')}`)
     return stdout

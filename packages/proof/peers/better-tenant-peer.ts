@@ -11,6 +11,19 @@ import { packageVersion } from './package-version.ts'
 import { type Peer, rowRights } from './peer.ts'
 
 const SETTING = 'app.current_tenant'
+/** The table its schema helper describes; the migration leaves making it to the ORM. */
+const TENANTS_SQL = `create table if not exists tenants (
+  id uuid primary key default gen_random_uuid(), name text not null, slug text not null unique, created_at timestamptz not null default now());`
+
+/** The two tables its README names, with the columns its schema helper gives a table. */
+const OWN_SQL = `
+create table projects (
+  id serial primary key, name text not null,
+  tenant_id uuid not null references tenants (id) default (current_setting('app.current_tenant', true))::uuid);
+create table tasks (
+  id serial primary key, title text not null, project_id integer not null references projects (id),
+  tenant_id uuid not null references tenants (id) default (current_setting('app.current_tenant', true))::uuid);`
+
 const VERSION = packageVersion('@usebetterdev/tenant')
 
 /** Its quick start: Drizzle on a pg pool, the header resolver, and the migration its own generator writes. */
@@ -21,6 +34,7 @@ export const betterTenantPeer: Peer = {
     'A library for request-scoped tenants with row-level security: resolvers, adapters for web frameworks, Drizzle and Prisma, a generator of migrations',
   setup:
     "the README's quick start: Drizzle on a pg pool, `tenantResolver: { header: 'x-tenant-id' }`, work inside `handleRequest`, statements on `getDatabase()`; the migration is what `tenant-cli migrate` of the same version prints, run as it is; a login that owns no table",
+  setting: SETTING,
   surfaces: {
     rows: 'offered',
     context: 'offered',
@@ -34,11 +48,13 @@ export const betterTenantPeer: Peer = {
     request: 'offered',
     log: 'absent',
   },
-  ownKeys: 'single',
+  own: {
+    schema: `${TENANTS_SQL} ${OWN_SQL}`,
+    keys: '`id serial primary key` and its `tenantId` column, as the example of its schema helper; references on `id`',
+  },
   async walls(tables, tenants, app) {
     return [
-      // The table its schema helper describes; the migration leaves making it to the ORM.
-      `create table tenants (id uuid primary key default gen_random_uuid(), name text not null, slug text not null unique, created_at timestamptz not null default now());`,
+      TENANTS_SQL,
       ...tenants.map(({ id, slug }) => `insert into tenants (id, name, slug) values ('${id}', '${slug}', '${slug}');`),
       await generateMigration(VERSION, tables),
       `grant select on tenants to ${app};`,

@@ -1,7 +1,7 @@
 import type { Attack } from '../src/verify/attack.ts'
 import { attackPeer } from './attack-peer.ts'
 import { betterTenantPeer } from './better-tenant-peer.ts'
-import { NEUTRAL_SQL, SINGLE_KEYS_SQL, TENANT_KEYS_SQL } from './neutral-schema.ts'
+import { NEUTRAL_SQL, TENANT_KEYS_SQL } from './neutral-schema.ts'
 import type { Peer } from './peer.ts'
 import type { Column, Comparison } from './report.ts'
 import { attackRowhouse, ROWHOUSE } from './rowhouse-column.ts'
@@ -42,8 +42,8 @@ async function columnOf(adminUrl: string, peer: Peer): Promise<Column> {
     purpose,
     setup,
     cells: await attackPeer({ adminUrl, peer, schema: NEUTRAL_SQL, keys: 'tenant first' }),
-    ownKeys: await attackPeer({ adminUrl, peer, schema: SINGLE_KEYS_SQL, keys: 'single', only: asksKeys }),
-    ownKeysAre: '`id uuid primary key`, references on `id`',
+    ownKeys: await attackPeer({ adminUrl, peer, schema: peer.own.schema, keys: 'single', only: asksKeys }),
+    ownKeysAre: peer.own.keys,
   }
 }
 

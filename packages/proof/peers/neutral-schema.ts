@@ -38,7 +38,7 @@ create table invoice_line (
   primary key (tenant_id, id), unique (tenant_id, invoice_id, position),
   foreign key (tenant_id, invoice_id) references invoice (tenant_id, id));`
 
-/** Two tables with ids of one column, as quick starts and guides have them. */
+/** Two tables with ids of one column, as guides to the pattern have them. */
 export const SINGLE_KEYS_SQL = `
 create table projects (
   id uuid primary key default gen_random_uuid(), tenant_id uuid not null, name text not null);

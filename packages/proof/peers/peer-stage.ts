@@ -5,12 +5,12 @@ import type { Client } from 'pg'
 import { connect, onDatabase, openScratchServer, type ScratchServer } from '../src/clone/scratch-database.ts'
 import { takeSurvey } from '../src/doctor/survey.ts'
 import { planRows, type RowPlan } from '../src/seed/row-plan.ts'
-import { readSchemaFacts, type SchemaFacts } from '../src/seed/schema-facts.ts'
+import { readSchemaFacts, type SchemaFacts, type TableFacts } from '../src/seed/schema-facts.ts'
 import { insertSql, seedRows, VICTIM_ONLY } from '../src/seed/seed-rows.ts'
 import type { Arena } from '../src/verify/arena.ts'
 import { ATTACKER, removeVictim, strip, VICTIM } from '../src/verify/stage.ts'
 import { onConnection } from './on-connection.ts'
-import type { Peer } from './peer.ts'
+import type { Keys, Peer } from './peer.ts'
 
 export interface PeerStage {
   readonly facts: SchemaFacts
@@ -20,12 +20,7 @@ export interface PeerStage {
 }
 
 /** @param keys  `single` seeds the victim alone: two tenants cannot have the same ids where a key knows no tenant */
-export async function setPeerStage(
-  adminUrl: string,
-  peer: Peer,
-  schema: string,
-  keys: Peer['ownKeys'],
-): Promise<PeerStage> {
+export async function setPeerStage(adminUrl: string, peer: Peer, schema: string, keys: Keys): Promise<PeerStage> {
   const app = await createLogin(adminUrl)
   let server: ScratchServer | undefined
   const close = async () => {
@@ -67,7 +62,7 @@ async function build(
   url: string,
   peer: Peer,
   schema: string,
-  keys: Peer['ownKeys'],
+  keys: Keys,
   app: string,
 ): Promise<{ facts: SchemaFacts; plan: RowPlan }> {
   const client = await connect(url)
@@ -77,7 +72,7 @@ async function build(
     const facts = await readSchemaFacts(client, await takeSurvey(client, { appRoles: [app] }), app)
     const plan = planRows(facts)
     await seed(client, facts, plan, keys)
-    const tables = facts.tables.map(({ name }) => name.replace(/^public\./, ''))
+    const tables = tablesOfTenants(facts).map(({ name }) => name.replace(/^public\./, ''))
     await client.query('set search_path = public, pg_catalog')
     await client.query(await peer.walls(tables, [ATTACKER, VICTIM], app))
     await client.query('analyze')
@@ -87,10 +82,10 @@ async function build(
   }
 }
 
-async function seed(client: Client, facts: SchemaFacts, plan: RowPlan, keys: Peer['ownKeys']): Promise<void> {
+async function seed(client: Client, facts: SchemaFacts, plan: RowPlan, keys: Keys): Promise<void> {
   await client.query('set session_replication_role = replica')
   if (keys === 'single') {
-    for (const table of facts.tables)
+    for (const table of tablesOfTenants(facts))
       for (let number = 1; number <= VICTIM_ONLY; number += 1) {
         const row = plan.row(table, VICTIM.id, number)
         if ('reason' in row) throw new Error(`Cannot make a row of ${table.name}: ${row.reason}`)
@@ -101,6 +96,10 @@ async function seed(client: Client, facts: SchemaFacts, plan: RowPlan, keys: Pee
     if (empty !== undefined) throw new Error(`Cannot fill ${empty[0]}: ${empty[1]}`)
   }
   await client.query('set session_replication_role = origin')
+}
+
+function tablesOfTenants(facts: SchemaFacts): TableFacts[] {
+  return facts.tables.filter(({ tenantColumn }) => tenantColumn !== undefined)
 }
 
 interface Standing {

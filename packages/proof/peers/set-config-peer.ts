@@ -1,5 +1,6 @@
 import pg, { type PoolClient } from 'pg'
 import type { Library, TenantRef } from '../src/verify/arena.ts'
+import { SINGLE_KEYS_SQL } from './neutral-schema.ts'
 import { packageVersion } from './package-version.ts'
 import { type Peer, rowRights } from './peer.ts'
 
@@ -8,10 +9,11 @@ const SETTING = 'app.tenant_id'
 /** What guides to multi-tenancy in PostgreSQL teach: one policy on a setting that each transaction sets for itself. */
 export const setConfigPeer: Peer = {
   name: 'set_config',
-  version: `pg ${packageVersion('pg')}`,
+  version: `with pg ${packageVersion('pg')}`,
   purpose: 'A pattern of a policy and three statements, for applications that want no library',
   setup:
     "pg pool; `begin`, `set_config('app.tenant_id', $1, true)`, the statement, `commit`; `enable` and `force row level security`, policy `using (tenant_id = current_setting('app.tenant_id')::uuid)`, a login that owns no table",
+  setting: SETTING,
   surfaces: {
     rows: 'offered',
     context: 'offered',
@@ -24,7 +26,7 @@ export const setConfigPeer: Peer = {
     request: 'absent',
     log: 'absent',
   },
-  ownKeys: 'single',
+  own: { schema: SINGLE_KEYS_SQL, keys: '`id uuid primary key`, references on `id`' },
   walls: async (tables, _tenants, app) =>
     [
       ...tables.map(

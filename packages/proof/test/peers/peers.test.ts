@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../../core/test/support/database.ts'
 import { attackPeer, type PeerCell } from '../../peers/attack-peer.ts'
-import { NEUTRAL_SQL, SINGLE_KEYS_SQL } from '../../peers/neutral-schema.ts'
+import { NEUTRAL_SQL } from '../../peers/neutral-schema.ts'
 import { totals, totalsByFamily } from '../../peers/report.ts'
 import { setConfigPeer } from '../../peers/set-config-peer.ts'
 
@@ -49,7 +49,7 @@ describe('the comparison with peers', () => {
       target: 'public.branch',
       verb: 'switch in a CTE',
       verdict: 'leaked',
-      how: '4 rows of the victim',
+      how: '4 rows of the victim, by setting app.tenant_id',
     })
   })
 
@@ -60,11 +60,23 @@ describe('the comparison with peers', () => {
     expect(cells.filter(({ target, verdict }) => target === 'request' && verdict !== 'absent')).toEqual([])
   })
 
+  it('is refused by the walls and by nothing else: without them every attack on a table succeeds', async () => {
+    const open = await attackPeer({
+      adminUrl: database.adminUrl,
+      peer: { ...setConfigPeer, walls: async (tables, _, app) => `grant all on ${tables.join(', ')} to ${app}` },
+      schema: NEUTRAL_SQL,
+      keys: 'tenant first',
+      only: ({ weakness }) => weakness === 'open',
+    })
+    expect(open.length).toBeGreaterThan(200)
+    expect(open.filter(({ verdict }) => verdict !== 'leaked')).toEqual([])
+  })
+
   it('asks keys of one column, where the page says what they tell', async () => {
     const own = await attackPeer({
       adminUrl: database.adminUrl,
       peer: setConfigPeer,
-      schema: SINGLE_KEYS_SQL,
+      schema: setConfigPeer.own.schema,
       keys: 'single',
       only: ({ id }) => id.startsWith('ORA-'),
     })
