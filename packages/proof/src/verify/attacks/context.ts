@@ -304,10 +304,25 @@ function leftovers(): Attack[] {
 
 function firstTable(facts: SchemaFacts, verb: string) {
   const tables = facts.tables.filter(({ tenantColumn }) => tenantColumn !== undefined)
-  const table = tables.find(({ walled }) => walled) ?? tables[0]
+  const walled = tables.filter(({ walled }) => walled)
+  const table = walled.find((candidate) => holdsBoth(facts, candidate)) ?? walled[0] ?? tables[0]
   return table === undefined
     ? [{ target: 'database', verb, notApplicable: 'there is no table of tenants' }]
     : [{ target: table.name, verb, table }]
+}
+
+/** Where a key is over all tenants, in the table or in one it refers to, only the victim has rows. */
+function holdsBoth(facts: SchemaFacts, { name, foreignKeys }: TableFacts): boolean {
+  const names = [name, ...foreignKeys.map(({ references }) => references)]
+  return facts.tables
+    .filter((table) => names.includes(table.name))
+    .every(
+      ({ tenantColumn, uniqueness }) =>
+        tenantColumn === undefined ||
+        uniqueness.every(
+          ({ expressions }) => expressions.includes(tenantColumn) || expressions.includes(quoted(tenantColumn)),
+        ),
+    )
 }
 
 function requireTable(table: TableFacts | undefined): TableFacts {
