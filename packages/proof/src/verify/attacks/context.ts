@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
+import { quoted } from '../../seed/quoted.ts'
 import type { SchemaFacts, TableFacts } from '../../seed/schema-facts.ts'
 import { type Arena, spoken, tenantColumnOf } from '../arena.ts'
 import { type Attack, type Attempt, expectRefusal, leaked, onDatabase, refused } from '../attack.ts'
