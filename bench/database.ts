@@ -90,3 +90,10 @@ export async function fillTables({ admin, tenants }: BenchDatabase): Promise<voi
   }
   await admin.query('vacuum analyze')
 }
+
+/** Returns the URL of another database of the same server. */
+export function onDatabase(url: string, database: string): string {
+  const other = new URL(url)
+  other.pathname = `/${database}`
+  return other.href
+}

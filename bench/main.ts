@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire] [--switches N]`
+ * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof] [--switches N]`
  *
  * Every figure is a ratio between operations that ran in turns in this one process, on a server it started itself.
  */
@@ -9,12 +9,13 @@ import { benchContextSwitches } from './context-switches.ts'
 import { benchCounters } from './counters.ts'
 import { type BenchDatabase, fillTables, openBenchDatabase } from './database.ts'
 import { benchDirectory } from './directory.ts'
+import { benchProof } from './proof.ts'
 import { printReport, type Report } from './report.ts'
 import { benchScoped, type ScopedScenario } from './scoped.ts'
 import { benchTenantFilter } from './tenant-filter.ts'
 import { benchTripwire } from './tripwire.ts'
 
-const PARTS = ['scoped', 'filter', 'directory', 'context', 'counters', 'tripwire'] as const
+const PARTS = ['scoped', 'filter', 'directory', 'context', 'counters', 'tripwire', 'proof'] as const
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean' }, only: { type: 'string' }, switches: { type: 'string', default: '100000' } },
@@ -27,7 +28,7 @@ const wanted = (part: (typeof PARTS)[number]) => values.only === undefined || va
 
 const database = await openBenchDatabase()
 try {
-  await fillTables(database)
+  if (values.only !== 'proof') await fillTables(database)
   const report: Report = { ...machine(database), ...(await runParts(database)) }
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : printReport(report))
 } finally {
@@ -42,6 +43,7 @@ async function runParts(db: BenchDatabase) {
     ...(wanted('directory') && { directory: await benchDirectory(db) }),
     ...(wanted('counters') && { counters: await benchCounters(db) }),
     ...(wanted('tripwire') && { tripwire: await benchTripwire(db) }),
+    ...(wanted('proof') && { proof: await benchProof(db) }),
     ...(wanted('context') && { context: await benchContextSwitches(db, Number(values.switches)) }),
   }
 }

@@ -1,6 +1,7 @@
 import type { benchContextSwitches } from './context-switches.ts'
 import type { benchCounters } from './counters.ts'
 import type { benchDirectory } from './directory.ts'
+import type { benchProof } from './proof.ts'
 import type { ScopedScenario } from './scoped.ts'
 import type { benchTenantFilter } from './tenant-filter.ts'
 import type { TripwireScenario } from './tripwire.ts'
@@ -19,6 +20,7 @@ export interface Report {
   readonly directory?: Awaited<ReturnType<typeof benchDirectory>>
   readonly counters?: Awaited<ReturnType<typeof benchCounters>>
   readonly tripwire?: readonly TripwireScenario[]
+  readonly proof?: Awaited<ReturnType<typeof benchProof>>
   readonly context?: Awaited<ReturnType<typeof benchContextSwitches>>
 }
 
@@ -55,6 +57,7 @@ export function printReport(report: Report): string {
     lines.push(`Counting: ${countingUs} µs of ${cpuPerStatementUs} µs per statement, ${sharePercent} %`, '')
   }
   for (const scenario of report.tripwire ?? []) lines.push(...tripwireTable(scenario), '')
+  if (report.proof) lines.push(...proofLines(report.proof), '')
   if (report.context) {
     const { switches, wrong, failedOnPurpose, seconds, control } = report.context
     lines.push(
@@ -64,6 +67,16 @@ export function printReport(report: Report): string {
     )
   }
   return `${lines.join('\n')}\n`
+}
+
+function proofLines({ doctor, verify, mutations, fuzz, inject }: NonNullable<Report['proof']>): string[] {
+  return [
+    `Doctor: ${doctor.tables} tables in ${doctor.ms} ms`,
+    `Verify, freight: ${verify.refused} refused, ${verify.leaked} leaked, ${verify.controls.fired} of ${verify.controls.total} controls fired, ${verify.seconds} s`,
+    `Mutations, freight: ${mutations.killed} of ${mutations.total} noticed, ${mutations.seconds} s`,
+    `Fuzz: ${fuzz.statements} statements at ${fuzz.perSecond} per second, ${fuzz.failures} failures, ${fuzz.controls} controls fired`,
+    `Injection: ${inject.payloads} payloads in ${inject.runs} runs, ${inject.leftOver} left something behind, ${inject.seconds} s`,
+  ]
 }
 
 function tripwireTable(scenario: TripwireScenario): string[] {

@@ -20,7 +20,7 @@ const PACKAGE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'packages/proof': ['packages/core'],
   'packages/eslint-plugin': [],
   examples: ['packages/core', 'packages/embedded'],
-  bench: ['packages/core', 'packages/embedded'],
+  bench: ['packages/core', 'packages/embedded', 'packages/proof', 'examples/freight'],
 }
 
 /** Layers of packages/core/src, lowest first. Areas on one line do not import each other. */
