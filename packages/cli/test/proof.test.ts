@@ -107,8 +107,8 @@ describe('rowhouse doctor', () => {
 
 describe('rowhouse verify', () => {
   it('attacks the schema, prints one JSON object and writes JUnit and SARIF', async () => {
-    const [junit, sarif] = [join(folder, 'verify.xml'), join(folder, 'verify.sarif')]
-    const { code, stdout } = await rowhouse(['verify', '--json', '--junit', junit, '--sarif', sarif])
+    const [junit, sarif, audit] = [join(folder, 'verify.xml'), join(folder, 'verify.sarif'), join(folder, 'audit.md')]
+    const { code, stdout } = await rowhouse(['verify', '--json', '--junit', junit, '--sarif', sarif, '--report', audit])
     const report = JSON.parse(stdout)
     expect(report).toMatchObject({ leaked: 0, void: 0, isolated: true, uncloned: [], empty: [], findings: [] })
     expect(report.controls.fired).toBe(report.controls.total)
@@ -118,6 +118,7 @@ describe('rowhouse verify', () => {
       `<testsuites name="rowhouse verify" tests="${report.refused + report.notApplicable}" failures="0"`,
     )
     expect(JSON.parse(await readFile(sarif, 'utf8'))).toMatchObject({ runs: [{ results: [] }] })
+    expect(await readFile(audit, 'utf8')).toContain(`0 attacks leaked, ${report.refused} were refused`)
   })
 
   it('fails and names the attack when a wall is missing', async () => {

@@ -21,6 +21,7 @@ export type { InjectionReport } from './inject/injection-report.ts'
 export { type MutateOptions, type MutationReport, mutate } from './mutate/mutate.ts'
 export type { Mutation } from './mutate/mutations.ts'
 // Reports
+export { type AuditInput, writeAudit } from './report/audit.ts'
 export type { Finding, Severity } from './report/finding.ts'
 export { type JunitCase, toJunit } from './report/junit.ts'
 export { type SarifInput, type SarifLog, toSarif } from './report/sarif.ts'

@@ -5,6 +5,7 @@ import {
   ALL_RULES,
   attackLines,
   attackStage,
+  diagnose,
   type LiveReport,
   type MutationReport,
   mutate,
@@ -13,6 +14,7 @@ import {
   verifyLive,
   verifyToJunit,
   verifyToSarif,
+  writeAudit,
 } from 'rowhouse-proof'
 import { type AdminFlags, adminUrlFileFlag, type Context, command, type Io, jsonFlag } from '../command.ts'
 import { type ExampleDatabase, openExample } from '../example.ts'
@@ -28,6 +30,7 @@ interface Flags extends AdminFlags {
   readonly liveReadonly: boolean
   readonly junit?: string
   readonly sarif?: string
+  readonly report?: string
 }
 
 export const verifyCommand = buildCommand<Flags, [], Context>({
@@ -75,6 +78,13 @@ export const verifyCommand = buildCommand<Flags, [], Context>({
         optional: true,
         placeholder: 'file',
         brief: 'Write what leaked as SARIF 2.1.0',
+      },
+      report: {
+        kind: 'parsed',
+        parse: String,
+        optional: true,
+        placeholder: 'file',
+        brief: 'Write an audit as Markdown: attacks, findings of the doctor, what stays open',
       },
     },
   },
@@ -129,6 +139,13 @@ async function verifySchema(io: Io, flags: Flags, urls: Urls): Promise<number | 
     if (flags.junit !== undefined) await writeFile(flags.junit, verifyToJunit(report))
     if (flags.sarif !== undefined)
       await writeFile(flags.sarif, `${JSON.stringify(verifyToSarif(report, readVersion()), null, 2)}\n`)
+    if (flags.report !== undefined) {
+      const diagnosis = await diagnose({ url: urls.adminUrl, ...signal })
+      await writeFile(
+        flags.report,
+        writeAudit({ report, diagnosis, version: readVersion(), ...(mutations === undefined ? {} : { mutations }) }),
+      )
+    }
     if (flags.json) printJson(io, jsonOf(report, mutations))
     else print(io, report, mutations)
     return report.isolated && (mutations?.survivors.length ?? 0) === 0 ? undefined : FINDINGS
@@ -157,6 +174,7 @@ function print(io: Io, report: VerifyReport, mutations: MutationReport | undefin
   for (const { attack, verb, target, verdict, how } of shown.slice(0, SHOWN))
     io.stdout.write(`\n${verdict.toUpperCase()} ${attack} ${verb} ${target}\n    ${how}\n`)
   if (shown.length > SHOWN) io.stdout.write(`\n… and ${shown.length - SHOWN} more: --junit writes them all\n`)
+  for (const [reason, count] of reasonsOf(report)) io.stderr.write(`not applicable, ${count} times: ${reason}\n`)
   for (const { object, reason } of report.uncloned) io.stderr.write(`not attacked: ${object}: ${reason}\n`)
   for (const { table, reason } of report.empty) io.stderr.write(`not attacked: ${table} has no rows: ${reason}\n`)
   printMutations(io, mutations)
@@ -166,6 +184,12 @@ function print(io: Io, report: VerifyReport, mutations: MutationReport | undefin
   io.stderr.write(
     `\n${report.leaked} leaked, ${report.refused} refused, ${report.void} void, ${report.notApplicable} not applicable; ${report.controls.fired} of ${report.controls.total} controls fired; ${(report.elapsedMs / 1000).toFixed(1)} s\n`,
   )
+}
+
+function reasonsOf({ cells }: VerifyReport): Map<string, number> {
+  const reasons = new Map<string, number>()
+  for (const { verdict, how } of cells) if (verdict === 'not-applicable') reasons.set(how, (reasons.get(how) ?? 0) + 1)
+  return reasons
 }
 
 /** Leaks that are printed; a schema without walls has thousands. */

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../../../core/test/support/database.ts'
-import { attackPeer, type PeerCell } from '../../peers/attack-peer.ts'
-import { NEUTRAL_SQL } from '../../peers/neutral-schema.ts'
-import { totals, totalsByFamily } from '../../peers/report.ts'
-import { setConfigPeer } from '../../peers/set-config-peer.ts'
+import { attackPeer, type PeerCell } from './attack-peer.ts'
+import { NEUTRAL_SQL } from './neutral-schema.ts'
+import { totals, totalsByFamily } from './report.ts'
+import { setConfigPeer } from './set-config-peer.ts'
 
 let database: TestDatabase
 let cells: PeerCell[]
@@ -32,7 +32,7 @@ function pageSays(heading: string, row: string, column: string): string | undefi
 }
 
 describe('the comparison with peers', () => {
-  it('gives the totals the page has, by family; where it does not, run packages/proof/peers/main.ts again', () => {
+  it('gives the totals the page has, by family; where it does not, run packages/proof/test/peers/main.ts again', () => {
     const said = totalsByFamily(cells).map(([family]) => [family, pageSays('Totals by family', family, 'set_config')])
     expect(said).toEqual(totalsByFamily(cells))
   })

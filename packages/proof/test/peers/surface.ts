@@ -1,4 +1,4 @@
-import type { Attack, Cell } from '../src/verify/attack.ts'
+import type { Attack, Cell } from '../../src/verify/attack.ts'
 
 /** What an attack is aimed at: a library that has no such thing, or does not set out to guard it, cannot leak there. */
 export type Surface =

@@ -1,5 +1,5 @@
 import pg, { type PoolClient } from 'pg'
-import type { Library, TenantRef } from '../src/verify/arena.ts'
+import type { Library, TenantRef } from '../../src/verify/arena.ts'
 import { SINGLE_KEYS_SQL } from './neutral-schema.ts'
 import { packageVersion } from './package-version.ts'
 import { type Peer, rowRights } from './peer.ts'

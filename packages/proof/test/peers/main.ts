@@ -12,7 +12,7 @@ import { startPostgres } from 'rowhouse-embedded'
 import { compare, type Server } from './compare.ts'
 import { renderPage, totals, totalsByFamily } from './report.ts'
 
-const PAGE = new URL('../../../docs/reference/peers.md', import.meta.url)
+const PAGE = new URL('../../../../docs/reference/peers.md', import.meta.url)
 
 const { ROWHOUSE_ADMIN_URL, DATABASE_URL } = process.env
 if (ROWHOUSE_ADMIN_URL !== undefined && DATABASE_URL !== undefined)

@@ -1,7 +1,7 @@
 /** Runs the attacks of `rowhouse verify` against a peer. */
 
-import { type Attack, type Attempt, type Cell, describe } from '../src/verify/attack.ts'
-import { ATTACKS } from '../src/verify/attacks.ts'
+import { type Attack, type Attempt, type Cell, describe } from '../../src/verify/attack.ts'
+import { ATTACKS } from '../../src/verify/attacks.ts'
 import type { Keys, Peer } from './peer.ts'
 import { setPeerStage } from './peer-stage.ts'
 import { SURFACES, surfaceOf } from './surface.ts'

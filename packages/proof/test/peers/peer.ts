@@ -1,4 +1,4 @@
-import type { Library, TenantRef } from '../src/verify/arena.ts'
+import type { Library, TenantRef } from '../../src/verify/arena.ts'
 import type { Surface } from './surface.ts'
 
 /** How far a library goes on a surface. What is outside is attacked and told, and counted neither for nor against it. */

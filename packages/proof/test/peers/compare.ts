@@ -1,4 +1,4 @@
-import type { Attack } from '../src/verify/attack.ts'
+import type { Attack } from '../../src/verify/attack.ts'
 import { attackPeer } from './attack-peer.ts'
 import { betterTenantPeer } from './better-tenant-peer.ts'
 import { NEUTRAL_SQL, TENANT_KEYS_SQL } from './neutral-schema.ts'

@@ -1,0 +1,101 @@
+/**
+ * Every line of the isolation's SQL is there for something: without it the installation fails, or the doctor notices.
+ *
+ * By default a slice, another one in each version of the SQL; all lines with ROWHOUSE_PROOF_ALL_LINES=1.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createEmptyDatabase, type TestDatabase } from '../../../core/test/support/database.ts'
+import { examine } from '../../src/doctor/examine.ts'
+import { ALL_RULES } from '../../src/doctor/rules.ts'
+import { takeSurvey } from '../../src/doctor/survey.ts'
+
+const FOLDER = new URL('../../../core/sql/', import.meta.url)
+const FILES = readdirSync(FOLDER)
+  .sort()
+  .map((name) => ({ name, lines: readFileSync(new URL(name, FOLDER), 'utf8').split('\n') }))
+
+interface Line {
+  readonly file: number
+  readonly line: number
+  readonly text: string
+}
+
+const LINES: readonly Line[] = FILES.flatMap(({ lines }, file) =>
+  lines.map((text, line) => ({ file, line, text })).filter(({ text }) => /\S/.test(text) && !/^\s*--/.test(text)),
+)
+
+/** Lines whose absence changes nothing that could be noticed here, each with the reason. */
+const HARMLESS: readonly (readonly [text: RegExp, reason: string])[] = []
+
+const SLICE = 60
+
+function chooseLines(): readonly Line[] {
+  if (process.env.ROWHOUSE_PROOF_ALL_LINES === '1') return LINES
+  // A fixed step through all files: the slice moves on whenever the SQL changes.
+  const step = LINES.length / SLICE
+  const start = FILES.reduce((sum, { lines }) => sum + lines.length, 0) % Math.max(1, Math.floor(step))
+  return Array.from({ length: SLICE }, (_, index) => LINES[Math.floor(start + index * step)]).filter(
+    (line) => line !== undefined,
+  )
+}
+
+let database: TestDatabase
+let admin: pg.Client
+
+beforeAll(async () => {
+  database = await createEmptyDatabase()
+  admin = new pg.Client({ connectionString: database.adminUrl })
+  await admin.connect()
+})
+
+afterAll(async () => {
+  await admin.end()
+  await database.drop()
+})
+
+const SMALL_TABLE = `
+  create table public.thing (tenant_id uuid not null, id bigint not null, unit_id uuid, primary key (tenant_id, id));
+  alter table public.thing owner to rowhouse_owner;
+  set local role rowhouse_owner;
+  select rowhouse.protect('public.thing', unit_scope => true);
+  reset role;`
+
+/** Installs without a line, protects a table and asks the doctor; all of it rolled back. Returns what was said. */
+async function installWithout(left: Line | undefined): Promise<Set<string>> {
+  await admin.query('begin')
+  try {
+    for (const [index, { name, lines }] of FILES.entries()) {
+      const text = lines.filter((_, line) => left?.file !== index || left.line !== line).join('\n')
+      await admin.query(text)
+      await admin.query('reset role; reset search_path')
+      await admin.query(`insert into rowhouse.migration (version, name, sha256) values ($1, $2, '')`, [index + 1, name])
+    }
+    await admin.query(SMALL_TABLE)
+    const survey = await takeSurvey(admin, { appRoles: ['rowhouse_app'] })
+    const { findings, failed } = await examine(admin, survey, ALL_RULES)
+    return new Set([
+      ...findings.map(({ rule, object, message }) => `${rule} ${object} ${message}`),
+      ...failed.map(({ rule, error }) => `${rule} failed ${error}`),
+    ])
+  } catch (error) {
+    return new Set([`not installed: ${(error as Error).message}`])
+  } finally {
+    await admin.query('rollback')
+  }
+}
+
+test('no line of the isolation can be left out unnoticed', async () => {
+  const whole = await installWithout(undefined)
+  expect([...whole].filter((text) => /not installed|L09|failed/.test(text))).toEqual([])
+  const unnoticed: string[] = []
+  for (const line of chooseLines()) {
+    const said = await installWithout(line)
+    if ([...said].some((text) => !whole.has(text))) continue
+    if (HARMLESS.some(([text]) => text.test(line.text))) continue
+    unnoticed.push(`${FILES[line.file]?.name}:${line.line + 1} ${line.text.trim()}`)
+  }
+  expect(unnoticed).toEqual([])
+}, 600_000)
