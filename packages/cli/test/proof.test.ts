@@ -134,7 +134,7 @@ describe('rowhouse verify', () => {
     expect(await rowhouse(['verify'], { ROWHOUSE_ADMIN_URL: '' })).toMatchObject({
       code: 78,
       stderr:
-        'ERR_ADMIN_REQUIRED: Cannot verify without an operator login: set ROWHOUSE_ADMIN_URL to one that may create databases\n',
+        'ERR_ADMIN_REQUIRED: Cannot verify without an operator login: set ROWHOUSE_ADMIN_URL to a superuser of a server for tests\n',
     })
     expect(await rowhouse(['verify'], { DATABASE_URL: '' })).toMatchObject({
       code: 78,

@@ -93,7 +93,7 @@ export const verifyCommand = buildCommand<Flags, [], Context>({
     fullDescription: [
       'Makes scratch databases on the same server, with your schema, two tenants whose ids collide, and no data of yours. Runs every',
       'attack of the catalogue on every table, key, view and function there is, and again on copies weakened on purpose, where it',
-      'has to succeed. Reads ROWHOUSE_ADMIN_URL (a login that may create databases) and DATABASE_URL (the application). The copies are',
+      'has to succeed. Reads ROWHOUSE_ADMIN_URL (a superuser, best of a server for tests) and DATABASE_URL (the application). The copies are',
       'removed at the end. Exit code 1: something leaked, or an attack proves nothing because its control did not succeed.',
     ].join('\n'),
   },
@@ -111,7 +111,7 @@ function requireUrls(io: Io, flags: Flags, example: ExampleDatabase | undefined)
   if (adminUrl === undefined || adminUrl === '')
     throw new ConfigError(
       'ERR_ADMIN_REQUIRED',
-      'Cannot verify without an operator login: set ROWHOUSE_ADMIN_URL to one that may create databases',
+      'Cannot verify without an operator login: set ROWHOUSE_ADMIN_URL to a superuser of a server for tests',
     )
   if (appUrl === undefined || appUrl === '')
     throw new ConfigError(

@@ -60,7 +60,7 @@ const MAX_FAILURES = 10
 /**
  * Runs generated SQL as one tenant among others and as the same tenant alone, and compares.
  *
- * Makes databases `rowhouse_fuzz_…` beside the given one and drops them at the end, also when it fails or is aborted:
+ * Makes scratch databases beside the given one and drops them at the end, also when it fails or is aborted:
  * one with all tenants; one with the acting tenant alone; one with only the rows of some of its units, for contexts
  * limited to those. Every statement has to give the same rows, counts and errors on both sides, and to leave the rows of
  * others alone: triggers see each foreign row that is written, also where the statement is rolled back, and some

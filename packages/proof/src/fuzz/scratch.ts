@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { createTenantAdmin, install, protect } from 'rowhouse/install'
+import { onDatabase, openScratchServer, type ScratchServer } from '../clone/scratch-database.ts'
 import {
   ACTING,
   OWN_UNITS,
@@ -49,59 +50,49 @@ export interface Mould {
   drop(): Promise<void>
 }
 
-/**
- * Makes the databases `rowhouse_fuzz_<random>_<side>` beside the one of `adminUrl`: installs Rowhouse, protects the
- * fixture, fills it. Whatever fails in between, nothing is left.
- */
+/** Installs Rowhouse, protects the fixture, fills it, once per side. Whatever fails in between, nothing is left. */
 export async function createMould(options: ScratchOptions): Promise<Mould> {
   const rootKey = options.rootKey ?? randomBytes(32).toString('base64')
-  const set = nameSet(options, rootKey)
+  const server = await openScratchServer(options.adminUrl)
   try {
-    await withClient(options.adminUrl, async (admin) => {
-      await admin.query(`create database ${set.nameOf('all')} template template0`)
-      await prepare(set.adminUrl('all'), rootKey)
-      for (const side of ['alone', 'narrow'] as const) await clone(admin, set.nameOf('all'), set.nameOf(side))
-    })
-    for (const side of SIDES) await fill(set.adminUrl(side), POPULATIONS[side])
+    const all = await server.create()
+    const url = onDatabase(options.adminUrl, all)
+    await prepare(url, rootKey)
+    // Estimates of nested subqueries are high enough for compiling them, which takes a hundred times longer than running.
+    await withClient(url, (admin) => admin.query(`alter database ${all} set jit = off`))
+    const names = { all, alone: await server.create(all), narrow: await server.create(all) }
+    for (const side of SIDES) await fill(onDatabase(options.adminUrl, names[side]), POPULATIONS[side])
+    const cast = (weakness: Weakness | undefined) => castSet({ ...options, server, names, rootKey }, weakness)
+    return { drop: server.close, cast }
   } catch (error) {
-    await set.drop()
+    await server.close()
     throw error
   }
-  return { drop: set.drop, cast: (weakness) => cast(options, set, weakness) }
 }
 
-async function cast(options: ScratchOptions, mould: NamedSet, weakness: Weakness | undefined): Promise<Scratch> {
-  const set = nameSet(options, mould.rootKey)
+interface MadeMould extends ScratchOptions {
+  readonly server: ScratchServer
+  readonly names: Readonly<Record<Side, string>>
+  readonly rootKey: string
+}
+
+async function castSet(mould: MadeMould, weakness: Weakness | undefined): Promise<Scratch> {
+  const { server, rootKey } = mould
+  const names = new Map<Side, string>()
+  const nameOf = (side: Side) => names.get(side) ?? ''
+  const adminUrl = (side: Side) => onDatabase(mould.adminUrl, nameOf(side))
+  const drop = async () => {
+    for (const name of names.values()) await server.drop(name)
+  }
   try {
-    await withClient(options.adminUrl, async (admin) => {
-      for (const side of SIDES) await clone(admin, mould.nameOf(side), set.nameOf(side))
-    })
+    for (const side of SIDES) names.set(side, await server.create(mould.names[side]))
     if (weakness !== undefined)
-      for (const side of SIDES) await withClient(set.adminUrl(side), (admin) => admin.query(weakness.sql))
+      for (const side of SIDES) await withClient(adminUrl(side), (admin) => admin.query(weakness.sql))
   } catch (error) {
-    await set.drop()
+    await drop()
     throw error
   }
-  return set
-}
-
-interface NamedSet extends Scratch {
-  nameOf(side: Side): string
-}
-
-function nameSet(options: ScratchOptions, rootKey: string): NamedSet {
-  const stem = `rowhouse_fuzz_${randomBytes(5).toString('hex')}`
-  const nameOf = (side: Side) => `${stem}_${side}`
-  return {
-    rootKey,
-    nameOf,
-    adminUrl: (side) => withDatabase(options.adminUrl, nameOf(side)),
-    appUrl: (side) => withDatabase(options.appUrl, nameOf(side)),
-    drop: () =>
-      withClient(options.adminUrl, async (admin) => {
-        for (const side of SIDES) await admin.query(`drop database if exists ${nameOf(side)} with (force)`)
-      }),
-  }
+  return { rootKey, adminUrl, appUrl: (side) => onDatabase(mould.appUrl, nameOf(side)), drop }
 }
 
 export async function withClient<T>(url: string, fn: (client: pg.Client) => Promise<T>): Promise<T> {
@@ -113,12 +104,6 @@ export async function withClient<T>(url: string, fn: (client: pg.Client) => Prom
   } finally {
     await client.end()
   }
-}
-
-function withDatabase(url: string, database: string): string {
-  const changed = new URL(url)
-  changed.pathname = `/${database}`
-  return changed.href
 }
 
 async function prepare(url: string, rootKey: string): Promise<void> {
@@ -133,15 +118,6 @@ async function prepare(url: string, rootKey: string): Promise<void> {
   } finally {
     await tenants.close()
   }
-}
-
-/** A clone gets neither the rights nor the settings of its template: those the installer made are made again. */
-async function clone(admin: pg.Client, template: string, name: string): Promise<void> {
-  await admin.query(`create database ${name} template ${template}`)
-  await admin.query(`revoke temporary, create on database ${name} from public`)
-  await admin.query(`grant connect on database ${name} to rowhouse_app, rowhouse_migrator`)
-  // Estimates of nested subqueries are high enough for compiling them, which takes a hundred times longer than running.
-  await admin.query(`alter database ${name} set jit = off`)
 }
 
 /**

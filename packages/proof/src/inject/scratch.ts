@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { createTenantAdmin, install, protect } from 'rowhouse/install'
+import { openScratchServer } from '../clone/scratch-database.ts'
 import type { SettingForm, Target } from './payload.ts'
 
 /** The places the proof makes for itself: nothing else on the server is read or changed. */
@@ -43,36 +44,39 @@ const TABLES = `
 
 /** Makes both databases. What was made before a failure is dropped again. */
 export async function createScratch(options: ScratchOptions): Promise<Scratch> {
-  const name = `rowhouse_inject_${randomBytes(6).toString('hex')}`
-  const control = `${name}_control`
-  const [member, controlLogin] = [`${name}_member`, `${name}_login`]
+  const stem = `rowhouse_inject_${randomBytes(6).toString('hex')}`
+  const [member, controlLogin] = [`${stem}_member`, `${stem}_login`]
   const password = randomBytes(18).toString('base64url')
-  const server = new pg.Client({ connectionString: options.adminUrl })
-  server.on('error', () => {})
-  await server.connect()
+  const databases = await openScratchServer(options.adminUrl)
   const open: pg.Client[] = []
-  const drop = async () => {
-    await Promise.all(open.map((client) => client.end().catch(() => {})))
-    for (const database of [name, control]) await server.query(`drop database if exists ${database} with (force)`)
-    for (const role of [member, controlLogin]) await dropRole(server, role)
-    await server.end()
-  }
-  const connect = async (database: string) => {
-    const client = new pg.Client({ connectionString: urlTo(options.adminUrl, database) })
+  const connect = async (url: string) => {
+    const client = new pg.Client({ connectionString: url })
     client.on('error', () => {})
     await client.connect()
+    return client
+  }
+  const openAdmin = async (database: string) => {
+    const client = await connect(urlTo(options.adminUrl, database))
     open.push(client)
     return client
   }
+  // Roles go last: what they were granted goes with the databases.
+  const drop = async () => {
+    await Promise.all(open.map((client) => client.end().catch(() => {})))
+    await databases.close()
+    const server = await connect(options.adminUrl)
+    for (const role of [member, controlLogin]) await dropRole(server, role)
+    await server.end()
+  }
   try {
-    for (const database of [name, control]) await server.query(`create database ${database}`)
-    for (const role of [member, controlLogin]) await server.query(`create role ${role} login password '${password}'`)
+    const [name, control] = [await databases.create(), await databases.create()]
+    const admin = await openAdmin(name)
+    for (const role of [member, controlLogin]) await admin.query(`create role ${role} login password '${password}'`)
     const rootKey = randomBytes(32).toString('base64')
     const canary = `canary${randomBytes(6).toString('hex')}`
-    const admin = await connect(name)
     const tenants = await fillLibrary(admin, urlTo(options.adminUrl, name), rootKey, canary)
-    await server.query(`grant rowhouse_app to ${member}`)
-    const controlAdmin = await connect(control)
+    await admin.query(`grant rowhouse_app to ${member}`)
+    const controlAdmin = await openAdmin(control)
     await install({ url: urlTo(options.adminUrl, control), rootKey })
     await fillControl(controlAdmin, controlLogin, tenants, canary)
     return {

@@ -9,25 +9,26 @@ import type { TestDatabase } from '../../../core/test/support/database.ts'
 import { openScratchServer } from '../../src/clone/scratch-database.ts'
 import { setStage } from '../../src/verify/stage.ts'
 import { attackStage, verify } from '../../src/verify/verify.ts'
-import { asAdmin, createSmallDatabase, listScratch } from './small-schema.ts'
+import { asAdmin, createOperator, createSmallDatabase, type Operator } from './small-schema.ts'
 
 let database: TestDatabase
+let operator: Operator
 
 beforeAll(async () => {
   database = await createSmallDatabase()
+  operator = await createOperator(database)
 })
 
-afterAll(() => database.drop())
+afterAll(async () => {
+  await operator.drop()
+  await database.drop()
+})
 
-const urls = () => ({ adminUrl: database.adminUrl, appUrl: database.appUrl })
+const urls = () => ({ adminUrl: operator.url(database), appUrl: database.appUrl })
 
-/** Scratch databases of other test files live on the same server: only those that came and stayed count. */
 async function expectNothingLeft(act: () => Promise<unknown>): Promise<void> {
-  const before = new Set(await listScratch(database))
   await act()
-  await expect
-    .poll(async () => (await listScratch(database)).filter((name) => !before.has(name)), { timeout: 5_000 })
-    .toEqual([])
+  expect(await operator.listScratch()).toEqual([])
 }
 
 test('nothing is left after an error on the way', () =>
@@ -109,9 +110,8 @@ test('verify says a cut connection with a code that allows to try again', () =>
   }))
 
 test('what a killed run left is removed by the next one, and a living run keeps its own', async () => {
-  const live = await openScratchServer(database.adminUrl)
+  const live = await openScratchServer(operator.url(database))
   const kept = await live.create()
-  const before = new Set(await listScratch(database))
   const killed = startRun()
   try {
     await once(killed, 'message')
@@ -119,20 +119,20 @@ test('what a killed run left is removed by the next one, and a living run keeps 
     killed.kill('SIGKILL')
   }
   await once(killed, 'exit')
-  const left = (await listScratch(database)).filter((name) => !before.has(name))
+  const left = (await operator.listScratch()).filter((name) => name !== kept)
   expect(left.length).toBeGreaterThan(0)
   await noBackendIn(left)
-  const next = await openScratchServer(database.adminUrl)
-  const names = await listScratch(database)
+  const next = await openScratchServer(operator.url(database))
+  const names = await operator.listScratch()
   expect(names.filter((name) => left.includes(name))).toEqual([])
   expect(names).toContain(kept)
   await next.close()
   await live.close()
-  expect(await listScratch(database)).not.toContain(kept)
+  expect(await operator.listScratch()).not.toContain(kept)
 })
 
 function startRun(): ChildProcess {
-  return fork(fileURLToPath(new URL('killed-run.ts', import.meta.url)), [database.adminUrl, database.appUrl], {
+  return fork(fileURLToPath(new URL('killed-run.ts', import.meta.url)), [operator.url(database), database.appUrl], {
     execArgv: ['--conditions=source', '--import', 'tsx'],
     stdio: 'inherit',
   })

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { createTestDatabase, type TestDatabase } from '../../../core/test/support/database.ts'
 
@@ -36,12 +37,33 @@ export async function asAdmin<T>(database: TestDatabase, fn: (admin: pg.Client) 
   }
 }
 
-/** Names of the scratch databases on the server. */
-export async function listScratch(database: TestDatabase): Promise<string[]> {
-  return asAdmin(database, async (admin) => {
-    const { rows } = await admin.query<{ datname: string }>(
-      `select datname from pg_database where datname like 'rowhouse\\_scratch\\_%' order by 1`,
-    )
-    return rows.map(({ datname }) => datname)
-  })
+/** A superuser of one test file's own: what it makes on the server is told from what other files make there. */
+export interface Operator {
+  url(database: TestDatabase): string
+  /** Names of the scratch databases it has made. */
+  listScratch(): Promise<string[]>
+  drop(): Promise<void>
+}
+
+export async function createOperator(home: TestDatabase): Promise<Operator> {
+  const name = `test_operator_${randomBytes(4).toString('hex')}`
+  await asAdmin(home, (admin) => admin.query(`create role ${name} superuser login password 'operator'`))
+  return {
+    url: ({ adminUrl }) => {
+      const url = new URL(adminUrl)
+      url.username = name
+      url.password = 'operator'
+      return url.href
+    },
+    listScratch: () =>
+      asAdmin(home, async (admin) => {
+        const { rows } = await admin.query<{ datname: string }>(
+          `select datname from pg_database where datname like 'rowhouse\\_scratch\\_%' and datdba = '${name}'::regrole order by 1`,
+        )
+        return rows.map(({ datname }) => datname)
+      }),
+    drop: async () => {
+      await asAdmin(home, (admin) => admin.query(`drop role ${name}`))
+    },
+  }
 }
