@@ -28,7 +28,22 @@ const LINES: readonly Line[] = FILES.flatMap(({ lines }, file) =>
 )
 
 /** Lines whose absence changes nothing that could be noticed here, each with the reason. */
-const HARMLESS: readonly (readonly [text: RegExp, reason: string])[] = []
+const HARMLESS: readonly (readonly [text: RegExp, reason: string])[] = [
+  [/create role rowhouse_|when duplicate_object/, 'the roles of this server are there already'],
+  [/null; -- another database of this server/, 'an empty handler does the same'],
+  [/grant rowhouse_owner to/, 'was granted on this server before, and a superuser needs no grant'],
+  [/^\s*execute format\('grant connect on database/, 'PUBLIC may connect to a new database'],
+  [/'grant create on database %I to rowhouse_owner'/, 'a right of the owner for migrations to come: it opens nothing'],
+  [/revoke create on schema public from public/, 'since PostgreSQL 15 nobody has the right by default'],
+  [/grant usage on schema public to rowhouse_app/, 'PUBLIC has it, and protect() grants it by name'],
+  [/revoke all on schema rowhouse from public/, 'a new schema has no rights for PUBLIC'],
+  [/^language sql volatile parallel safe$/, 'a body in standard SQL says the language; unsafe is the stricter mark'],
+  [/^reset role;$/, 'the role is set for the transaction only'],
+  [/^\s*order by 1$/, 'the order of the revocations changes nothing'],
+  [/select on pg_catalog\.pg_locks from public/, 'the view runs a function that is revoked on its own'],
+  [/to pg_monitor;$/, 'monitoring loses a view: nothing is opened'],
+  [/exception when insufficient_privilege|raise notice 'rowhouse: % is not a superuser/, 'a superuser installs here'],
+]
 
 const SLICE = 60
 

@@ -116,7 +116,7 @@ const HOLES: readonly Hole[] = [
   {
     what: 'the policy of units is gone',
     sql: 'drop policy rowhouse_unit on note',
-    found: /public\.note .*unit/,
+    found: /^RLS-45 .*public\.note select/,
   },
   {
     what: 'TRIGGER is granted',
@@ -204,7 +204,8 @@ test('a schema nobody prepared is attacked as far as it goes, and nothing is voi
   const other = await createTestDatabase()
   try {
     await asAdmin(other, (admin) => admin.query(HOSTILE_SCHEMA.replace('1..300', '1..2')))
-    const report = await verify(urls(other))
+    // As the role whose default rights the schema has changed.
+    const report = await verify({ adminUrl: other.adminUrl, appUrl: other.appUrl })
     expect(problems(report).filter(({ verdict }) => verdict === 'void')).toEqual([])
     expect(report.controls.fired).toBe(report.controls.total)
     const leaking = new Set(problems(report).map(({ target }) => target))
