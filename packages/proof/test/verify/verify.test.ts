@@ -169,11 +169,6 @@ test.each(HOLES)('a hole is found: $what', async ({ sql, found }) => {
 test.each([
   ['a key over all tenants', 'alter table item add unique (id)', ['ORA-05', 'ORA-06']],
   [
-    'a unique index over an expression, as a key of the table',
-    'create unique index on item (label)',
-    ['ORA-05', 'ORA-06'],
-  ],
-  [
     'a foreign key without the tenant',
     'alter table item add unique (id); alter table note drop constraint note_tenant_id_item_id_fkey, add foreign key (item_id) references item (id)',
     ['ORA-01', 'ORA-02', 'ORA-05', 'ORA-06'],
