@@ -37,7 +37,7 @@ const HARMLESS: readonly (readonly [text: RegExp, reason: string])[] = [
   [/revoke create on schema public from public/, 'since PostgreSQL 15 nobody has the right by default'],
   [/grant usage on schema public to rowhouse_app/, 'PUBLIC has it, and protect() grants it by name'],
   [/revoke all on schema rowhouse from public/, 'a new schema has no rights for PUBLIC'],
-  [/^language sql volatile parallel safe$/, 'a body in standard SQL says the language; unsafe is the stricter mark'],
+  [/^language sql volatile parallel safe$/, 'uuidv7(), which PostgreSQL 18 replaces by its own a few lines below'],
   [/^reset role;$/, 'the role is set for the transaction only'],
   [/^\s*order by 1$/, 'the order of the revocations changes nothing'],
   [/select on pg_catalog\.pg_locks from public/, 'the view runs a function that is revoked on its own'],
