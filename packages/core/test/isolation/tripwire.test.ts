@@ -189,17 +189,20 @@ describe('the tripwire', () => {
     const bad = enforcing.withTenant('acme', (db) => db.many(foreign()))
     const neighbours = Array.from({ length: 10 }, () => notes('globex'))
     await expect(bad).rejects.toMatchObject({ code: 'ERR_ISOLATION_TRIPWIRE' })
-    for (const outcome of await Promise.allSettled(neighbours)) {
-      expect(outcome).toMatchObject({
-        status: 'rejected',
-        reason: {
-          code: 'ERR_DATABASE_UNAVAILABLE',
-          retryable: true,
-          message:
-            'Cannot reach the database: Connection terminated by the tripwire: it returned a row it may not return',
-        },
+    const outcomes = await Promise.allSettled(neighbours)
+    const lost = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+    // On a busy machine some have left the slow lane for the pool by then: those are answered, and rightly.
+    const answered = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []))
+    expect(lost.length).toBeGreaterThan(0)
+    for (const reason of lost) {
+      expect(reason).toMatchObject({
+        code: 'ERR_DATABASE_UNAVAILABLE',
+        retryable: true,
+        message:
+          'Cannot reach the database: Connection terminated by the tripwire: it returned a row it may not return',
       })
     }
+    for (const row of answered) expect(row.tenant_id).toBe(n.b.id)
     const rows = (await Promise.all([notes('globex'), notes('acme')])).flat()
     expect(rows.map(({ body }) => body).sort()).toEqual(['acme1', 'acme2', 'acme3', 'globex1', 'globex2', 'globex3'])
   })

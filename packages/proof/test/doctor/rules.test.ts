@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createEmptyDatabase, createTestDatabase } from '../../../core/test/support/database.ts'
+import { createEmptyDatabase, createTestDatabase, serverMajor } from '../../../core/test/support/database.ts'
 import type { Fixtures, Rule } from '../../src/doctor/rule.ts'
 import { codeRules } from '../../src/doctor/rules/code.ts'
 import { policyRules } from '../../src/doctor/rules/policy.ts'
@@ -104,18 +104,22 @@ describe('all rules', () => {
     expect(performance.now() - started).toBeLessThan(20_000)
   }, 40_000)
 
-  test('have an up-to-date page: node --conditions=source --import tsx packages/proof/test/doctor/write-rule-pages.ts', async () => {
-    const folder = new URL('../../../../docs/rules/', import.meta.url)
-    const pages = renderRulePages(ALL_RULES, await findRuleExamples(installed.client, ALL_RULES))
-    expect(
-      readdirSync(folder)
-        .filter((file) => /^L\d/.test(file))
-        .sort(),
-    ).toEqual([...pages.keys()].sort())
-    for (const [file, text] of pages) expect(readFileSync(new URL(file, folder), 'utf8')).toBe(text)
-    const readme = readFileSync(new URL('README.md', folder), 'utf8')
-    expect(readme).toBe(replaceRuleTable(readme, ALL_RULES))
-  })
+  // Examples on the pages are what PostgreSQL 18 says.
+  test.runIf(serverMajor() === 18)(
+    'have an up-to-date page: node --conditions=source --import tsx packages/proof/test/doctor/write-rule-pages.ts; on 18 only, whose words they are',
+    async () => {
+      const folder = new URL('../../../../docs/rules/', import.meta.url)
+      const pages = renderRulePages(ALL_RULES, await findRuleExamples(installed.client, ALL_RULES))
+      expect(
+        readdirSync(folder)
+          .filter((file) => /^L\d/.test(file))
+          .sort(),
+      ).toEqual([...pages.keys()].sort())
+      for (const [file, text] of pages) expect(readFileSync(new URL(file, folder), 'utf8')).toBe(text)
+      const readme = readFileSync(new URL('README.md', folder), 'utf8')
+      expect(readme).toBe(replaceRuleTable(readme, ALL_RULES))
+    },
+  )
 })
 
 /** As the example does it: tables with unit_id have unit scope, the list of ports is for all to read. */
