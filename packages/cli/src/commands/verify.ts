@@ -165,6 +165,7 @@ function jsonOf({ cells, ...report }: VerifyReport, mutations: MutationReport | 
 
 function print(io: Io, report: VerifyReport, mutations: MutationReport | undefined): void {
   const number = (value: number) => String(value || '·').padStart(9)
+  io.stdout.write('tenants in shared tables (pooled)\n\n')
   io.stdout.write(`attack     refused   leaked     void      n/a  what is tried\n`)
   for (const { attack, title, refused, leaked, void: voided, notApplicable } of attackLines(report))
     io.stdout.write(
