@@ -1,7 +1,7 @@
 import type { QueryResult } from 'pg'
 import type { TenantContext } from '../context/tenant-context.ts'
 import { StatementError, TenantError, UnavailableError } from '../errors.ts'
-import { isContextRefused } from '../postgres/database-error.ts'
+import { isContextMissing, isContextRefused } from '../postgres/database-error.ts'
 import type { ClientInternals } from '../postgres/pg-internals.ts'
 import type { Sealer } from '../seal/seal.ts'
 import type { TenantDirectory } from '../tenant/directory.ts'
@@ -13,6 +13,7 @@ import { Lanes } from './lanes.ts'
 import type { ScopedClient, ScopedClientConfig } from './scoped-client.ts'
 import { ScopedPool } from './scoped-pool.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
+import { isRead } from './statement-kind.ts'
 import { StatementNames } from './statement-names.ts'
 import { Tracing } from './tracing.ts'
 import { type IsolationAlarm, Tripwire, type TripwireMode } from './tripwire.ts'
@@ -82,10 +83,12 @@ export class Executor {
     this.#directory = directory
   }
 
-  /** Runs one statement as `context`. A seal of an old epoch or key is made anew and the statement sent once more: it never ran. */
+  /** Runs one statement as `context`. A seal of an old epoch or key is made anew and the statement sent once more: it never ran, or was rolled back. */
   run(context: TenantContext, statement: Statement, options: RunOptions = {}): Promise<QueryResult> {
     const sealedAs = this.#sealer.currentTenant(context.tenant)
     return this.#attempt(context, statement, options).catch(async (error) => {
+      // A read whose function left work to a deferred trigger, which came too late: a pooled connection waits for those.
+      if (isContextMissing(error) && isRead(statement.text)) return this.#runPooled(context, statement, options.signal)
       if (!isContextRefused(error) || context.tenant === PLATFORM) throw error
       // Another statement of this tenant may have found out first; its finding serves this one too.
       if (this.#sealer.currentTenant(context.tenant) === sealedAs) await this.#refreshTenant(context, sealedAs, error)

@@ -3,6 +3,7 @@ import type { ClientInternals, WireConnection } from '../postgres/pg-internals.t
 import type { ContextStatements, Preamble } from './context-statement.ts'
 import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
 import type { ScopedQuery, ScopeHost } from './scoped-query.ts'
+import { isRead } from './statement-kind.ts'
 import type { StatementNames } from './statement-names.ts'
 import type { Tripwire } from './tripwire.ts'
 
@@ -32,7 +33,7 @@ export class Lane implements ScopeHost {
   }
 
   openScope(query: ScopedQuery): Preamble {
-    return this.#config.contextStatements.scope(query.context)
+    return this.#config.contextStatements.scope(query.context, !isRead(query.text))
   }
 
   get tripwire(): Tripwire {

@@ -81,7 +81,7 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     const statements = this.#config.contextStatements
     if (this.#internals._txStatus === 'I') {
       this.#block = query.kind === 'begin' ? { context: query.context, scoped: false } : undefined
-      return query.kind === 'begin' ? statements.begin() : statements.scope(query.context)
+      return query.kind === 'begin' ? statements.begin() : statements.scope(query.context, true)
     }
     if (query.kind === 'end') return statements.end()
     if (this.#block === undefined || this.#block.scoped || query.kind === 'settings') return undefined

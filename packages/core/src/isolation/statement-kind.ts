@@ -34,6 +34,14 @@ const KINDS: Readonly<Record<string, StatementKind>> = {
   abort: 'end',
 }
 
+/**
+ * Tells whether a statement writes nothing by itself. It may call a function that does: whoever relies on this has to
+ * be right either way.
+ */
+export function isRead(text: string): boolean {
+  return /^\s*(?:select|values|table)\b/i.test(text)
+}
+
 const REFUSED: Readonly<Record<string, string>> = {
   listen: 'channels have no tenants, so every tenant would hear every payload; use a job table or an event table',
   unlisten: 'channels have no tenants, so LISTEN is refused and nothing can be left',

@@ -30,6 +30,11 @@ export function isContextRefused(error: unknown): boolean {
   return (error as ServerError | undefined)?.constraint === RAISED.contextRefused
 }
 
+/** Tells whether the database found no context at all, as where a trigger runs after the statement was cleaned up behind. */
+export function isContextMissing(error: unknown): boolean {
+  return (error as ServerError | undefined)?.constraint === RAISED.contextMissing
+}
+
 const SQLSTATE_SHAPE = /^[0-9A-Z]{5}$/
 
 /** What `pg` and `pg-pool` say, without a code, of connections that were lost, refused or late. */

@@ -76,9 +76,16 @@ describe.each(['lane', 'pooled connection'] as const)('on a %s', (where) => {
         db.many(`${prefix}insert into item (id, label) values (999, 'new') returning label`),
       )
       expect(added).toEqual([{ label: 'new' }])
+      // A read is not expected to leave such work; where its function does, the statement is run once more with room for it.
+      await n.admin.query(`create function public.add_item(bigint) returns bigint language sql volatile
+        as $$ insert into item (id, label) values ($1, 'by function') returning id $$;
+        grant execute on function public.add_item(bigint) to rowhouse_app`)
+      const called = await n.rowhouse.withTenant('acme', (db) => db.many(`${prefix}select public.add_item(998) as id`))
+      expect(called).toEqual([{ id: '998' }])
     } finally {
+      await n.admin.query('drop function if exists public.add_item(bigint)')
       await n.admin.query(
-        'drop trigger counted on item; drop function public.count_items(); delete from item where id = 999',
+        'drop trigger counted on item; drop function public.count_items(); delete from item where id >= 998',
       )
     }
   })

@@ -27,7 +27,8 @@ afterAll(async () => {
 })
 
 const context = 'BE'
-const cleaning = 'BEBE' // deferred constraints, reset
+const settling = 'BE' // deferred constraints
+const cleaning = 'BE' // reset
 
 describe('a scoped statement', () => {
   it('is one round trip and one Sync: context, statement, cleaning, on a lane', async () => {
@@ -54,7 +55,7 @@ describe('a scoped statement', () => {
       proxy.reset()
       await pooled.pool.query('select * from item where id = $1', [1])
     })
-    expect(proxy.sent()).toBe(`${context}PBDE${cleaning}S`)
+    expect(proxy.sent()).toBe(`${context}PBDE${settling}${cleaning}S`)
     expect(proxy.roundTrips()).toBe(1)
   })
 
@@ -65,7 +66,7 @@ describe('a scoped statement', () => {
       proxy.reset()
       await db.many('select id from item where id = $1', [1])
     })
-    expect(proxy.sent()).toBe('PBEPBEPBDEPBEPBES')
+    expect(proxy.sent()).toBe('PBEPBEPBDEPBES')
     expect(proxy.roundTrips()).toBe(1)
   })
 
