@@ -61,13 +61,23 @@ export class Lane implements ScopeHost {
     this.inFlight++
     if (this.inFlight === 1) this.headSinceMs = performance.now()
     if (this.#client !== undefined) {
-      this.#client.query(query as unknown as pg.Submittable)
+      this.#submit(this.#client, query)
       return
     }
     this.#open().then(
-      (client) => client.query(query as unknown as pg.Submittable),
+      (client) => this.#submit(client, query),
       (error) => query.handleError(error, undefined as never),
     )
+  }
+
+  /** A statement that cannot be put into bytes fails alone, but what was sent of it is unknown: the connection goes. */
+  #submit(client: GuardedClient, query: ScopedQuery): void {
+    try {
+      client.query(query as unknown as pg.Submittable)
+    } catch (error) {
+      this.destroy(error as Error)
+      query.handleError(error as Error, undefined as never)
+    }
   }
 
   /** Says that a statement was answered. Returns how long it held the line, in milliseconds. */

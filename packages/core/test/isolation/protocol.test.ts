@@ -1,5 +1,6 @@
 import type { Rowhouse } from 'rowhouse'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { ContextStatements } from '../../src/isolation/context-statement.ts'
 import { startProxy, type WireProxy } from '../support/proxy.ts'
 import { createNeighbours, type Neighbours } from '../support/tenants.ts'
 
@@ -125,5 +126,14 @@ describe('many statements at once', () => {
       if (i % 3 === 0) expect(outcome).toMatchObject({ status: 'rejected', reason: { sqlState: '22012' } })
       else expect(outcome).toMatchObject({ status: 'fulfilled', value: { v: Math.floor(10 / (i % 3)) } })
     })
+  })
+
+  it('go on when one of them could not be sent', async () => {
+    const scope = vi.spyOn(ContextStatements.prototype, 'scope').mockImplementationOnce(() => {
+      throw new Error('no bytes for this')
+    })
+    await expect(direct.withTenant('acme', (db) => db.query('select 1'))).rejects.toThrow('no bytes for this')
+    scope.mockRestore()
+    expect(await direct.withTenant('acme', (db) => db.many('select 1 as one'))).toEqual([{ one: 1 }])
   })
 })
