@@ -20,8 +20,10 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Bounds for a busy machine, not expectations: a test that waits, waits for something to happen.
+    testTimeout: 90_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 20_000 } },
     // The last line of every run is "N passed, N failed, N skipped", which continuous integration reads.
     reporters: ['default', new ClosingLineReporter()],
     server: { deps: { inline: [/^rowhouse/] } },

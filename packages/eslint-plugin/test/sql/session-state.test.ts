@@ -39,9 +39,8 @@ describe('findSessionState()', () => {
     expect(findSessionState(sql)?.found).toBe(found)
   })
 
-  it('reads a megabyte of quotes in less than a second', () => {
-    const startedMs = performance.now()
-    findSessionState(`select '${`''`.repeat(500_000)}' ${'/*'.repeat(20_000)}`)
-    expect(performance.now() - startedMs).toBeLessThan(1_000)
+  // A pattern that backtracks would need hours for it, and the limit of the test would end it.
+  it('comes to the end of a megabyte of quotes', () => {
+    expect(findSessionState(`select '${`''`.repeat(500_000)}' ${'/*'.repeat(20_000)}`)).toBeUndefined()
   })
 })

@@ -47,7 +47,7 @@ test('a protected schema is isolated, every control succeeds, and the database i
   expect(steps.at(-1)).toMatch(/done$/)
   expect(await asAdmin(database, digest)).toEqual(before)
   expect(await operator.listScratch()).toEqual([])
-}, 60_000)
+}, 240_000)
 
 /** All there is in the catalog, in every table, and what the server counts as written. */
 async function digest(admin: pg.Client): Promise<unknown> {
@@ -192,7 +192,7 @@ test.each([
       await other.drop()
     }
   },
-  60_000,
+  240_000,
 )
 
 test('a schema nobody prepared is attacked as far as it goes, and nothing is void', async () => {
@@ -224,7 +224,7 @@ test('a schema nobody prepared is attacked as far as it goes, and nothing is voi
   } finally {
     await other.drop()
   }
-}, 60_000)
+}, 240_000)
 
 test('a database without Rowhouse is refused', async () => {
   const empty = await createEmptyDatabase()
