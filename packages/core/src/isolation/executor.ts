@@ -13,7 +13,6 @@ import { Lanes } from './lanes.ts'
 import type { ScopedClient, ScopedClientConfig } from './scoped-client.ts'
 import { ScopedPool } from './scoped-pool.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
-import { isRead } from './statement-kind.ts'
 import { StatementNames } from './statement-names.ts'
 import { Tracing } from './tracing.ts'
 import { type IsolationAlarm, Tripwire, type TripwireMode } from './tripwire.ts'
@@ -88,7 +87,8 @@ export class Executor {
     const sealedAs = this.#sealer.currentTenant(context.tenant)
     return this.#attempt(context, statement, options).catch(async (error) => {
       // A read whose function left work to a deferred trigger, which came too late: a pooled connection waits for those.
-      if (isContextMissing(error) && isRead(statement.text)) return this.#runPooled(context, statement, options.signal)
+      if (isContextMissing(error) && statement.kind === 'read')
+        return this.#runPooled(context, statement, options.signal)
       if (!isContextRefused(error) || context.tenant === PLATFORM) throw error
       // Another statement of this tenant may have found out first; its finding serves this one too.
       if (this.#sealer.currentTenant(context.tenant) === sealedAs) await this.#refreshTenant(context, sealedAs, error)

@@ -3,7 +3,6 @@ import type { ClientInternals, WireConnection } from '../postgres/pg-internals.t
 import type { ContextStatements, Preamble } from './context-statement.ts'
 import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
 import type { ScopedQuery, ScopeHost } from './scoped-query.ts'
-import { isRead } from './statement-kind.ts'
 import type { StatementNames } from './statement-names.ts'
 import type { Tripwire } from './tripwire.ts'
 
@@ -33,7 +32,7 @@ export class Lane implements ScopeHost {
   }
 
   openScope(query: ScopedQuery): Preamble {
-    return this.#config.contextStatements.scope(query.context, !isRead(query.text))
+    return this.#config.contextStatements.scope(query.context, query.kind !== 'read')
   }
 
   get tripwire(): Tripwire {
@@ -54,7 +53,7 @@ export class Lane implements ScopeHost {
     return this.#config.preparedStatements ? this.#config.statementNames.nameFor(text, connection) : undefined
   }
 
-  /** Nothing to do: lanes take plain statements only, and each flush ends with RESET ALL. */
+  /** Nothing to do: lanes take reads and writes only, and each flush ends with RESET ALL. */
   taint(): void {}
 
   send(query: ScopedQuery): void {

@@ -51,11 +51,11 @@ export class Lanes {
     return this.#gate.waiting
   }
 
-  /** Tells whether a statement belongs here: plain, with the default timeout, and not known to be long. */
+  /** Tells whether a statement belongs here: a read or a write, with the default timeout, and not known to be long. */
   takes(statement: Statement, context: TenantContext): boolean {
     return (
       this.#lanes.length > 0 &&
-      statement.kind === 'plain' &&
+      (statement.kind === 'read' || statement.kind === 'write') &&
       context.timeoutMs === undefined &&
       (this.#slow.size === 0 || (this.#slow.get(statement.text) ?? 0) < LONG_ON_AVERAGE_MS)
     )

@@ -3,12 +3,14 @@ import { StatementError } from '../errors.ts'
 /**
  * What a statement may do to the connection it runs on:
  *
- * - `plain`: SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE, WITH. Can change no prepared statement, cursor,
- *   channel or setting that outlives the next context statement, so it may share a pipelined connection.
+ * - `read`: SELECT, VALUES, TABLE. Writes nothing by itself, but may call a function that does.
+ * - `write`: INSERT, UPDATE, DELETE, MERGE, and WITH, which may hold any of them.
+ *   Both change no prepared statement, cursor, channel or setting that outlives their own flush, so they may share a
+ *   pipelined connection.
  * - `begin`, `end`, `settings`: opens, ends, or characterises (SET TRANSACTION) a transaction block.
  * - `other`: everything else (DO, EXPLAIN, COPY, DECLARE …); gets a connection of its own.
  */
-export type StatementKind = 'plain' | 'begin' | 'end' | 'settings' | 'other'
+export type StatementKind = 'read' | 'write' | 'begin' | 'end' | 'settings' | 'other'
 
 /**
  * The extended protocol takes one statement per message, so its first word decides what it is. A text that starts
@@ -18,28 +20,20 @@ export type StatementKind = 'plain' | 'begin' | 'end' | 'settings' | 'other'
 const FIRST_WORD = /^\s*([a-z]+)/i
 
 const KINDS: Readonly<Record<string, StatementKind>> = {
-  select: 'plain',
-  insert: 'plain',
-  update: 'plain',
-  delete: 'plain',
-  merge: 'plain',
-  values: 'plain',
-  table: 'plain',
-  with: 'plain',
+  select: 'read',
+  values: 'read',
+  table: 'read',
+  insert: 'write',
+  update: 'write',
+  delete: 'write',
+  merge: 'write',
+  with: 'write',
   begin: 'begin',
   start: 'begin',
   commit: 'end',
   rollback: 'end',
   end: 'end',
   abort: 'end',
-}
-
-/**
- * Tells whether a statement writes nothing by itself. It may call a function that does: whoever relies on this has to
- * be right either way.
- */
-export function isRead(text: string): boolean {
-  return /^\s*(?:select|values|table)\b/i.test(text)
 }
 
 const REFUSED: Readonly<Record<string, string>> = {
@@ -55,7 +49,7 @@ const REFUSED: Readonly<Record<string, string>> = {
  */
 export function statementKind(text: string): StatementKind {
   const word = FIRST_WORD.exec(text)?.[1]?.toLowerCase()
-  if (word === undefined) return 'other'
+  if (word === undefined) return kindBehindComments(text)
   const reason = REFUSED[word]
   if (reason !== undefined) {
     throw new StatementError('ERR_STATEMENT_REFUSED', `Cannot run ${word.toUpperCase()} for a tenant: ${reason}`)
@@ -64,6 +58,35 @@ export function statementKind(text: string): StatementKind {
   if (kind === 'end') return endKind(text)
   if (kind !== undefined) return kind
   return word === 'set' && /^\s*set\s+transaction\b/i.test(text) ? 'settings' : 'other'
+}
+
+/**
+ * What opens or ends a block has to be known for what it is also behind a comment: the session is cleaned behind every
+ * other statement, and that would take the context from the block. A wrong guess leaves a statement without a context,
+ * which the database refuses.
+ */
+function kindBehindComments(text: string): StatementKind {
+  const bare = withoutLeadingComments(text)
+  const kind = KINDS[FIRST_WORD.exec(bare)?.[1]?.toLowerCase() ?? '']
+  if (kind === 'end') return endKind(bare)
+  return kind === 'begin' ? 'begin' : 'other'
+}
+
+/** Comments between slashes nest in PostgreSQL. */
+function withoutLeadingComments(text: string): string {
+  let rest = text.trimStart()
+  let depth = 0
+  while (depth > 0 || rest.startsWith('--') || rest.startsWith('/*')) {
+    if (depth === 0 && rest.startsWith('--')) rest = rest.replace(/^.*/, '').trimStart()
+    else {
+      const mark = /\/\*|\*\//.exec(rest)
+      if (mark === null) return ''
+      depth += mark[0] === '/*' ? 1 : -1
+      rest = rest.slice(mark.index + 2)
+      if (depth === 0) rest = rest.trimStart()
+    }
+  }
+  return rest
 }
 
 /** ROLLBACK TO SAVEPOINT ends nothing; AND CHAIN would start a transaction that has no context. */

@@ -138,6 +138,26 @@ describe('rowhouse.pool', () => {
     })
   })
 
+  it.each([
+    ['begin', 'commit'],
+    ['/* app:web */ begin', '/* app:web */ commit'],
+    ['-- name: start\nstart transaction', '-- name: end\nend'],
+    ['/* a /* b */ -- */ /**/\n-- c\n begin', 'rollback /* d */'],
+  ])('scopes a block that a driver opens by %j and ends by %j', async (begin, end) => {
+    const seen = await n.rowhouse.withTenant('acme', async () => {
+      const client = await n.rowhouse.pool.connect()
+      try {
+        await client.query(begin)
+        const { rows } = await client.query('select distinct tenant_id from item')
+        await client.query(end)
+        return rows
+      } finally {
+        client.release()
+      }
+    })
+    expect(seen).toEqual([{ tenant_id: n.a.id }])
+  })
+
   it('refuses a connection kept from another tenant, and one given back', async () => {
     const kept = await asA(() => n.rowhouse.pool.connect())
     await expect(n.rowhouse.withTenant('globex', () => kept.query('select * from item'))).rejects.toMatchObject({
