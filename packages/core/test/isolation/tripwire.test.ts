@@ -186,13 +186,17 @@ describe('the tripwire', () => {
   it('fails neighbours in flight on the lane as a lost connection does, gives nobody wrong rows, and goes on', async () => {
     const notes = (slug: string) =>
       enforcing.withTenant(slug, (db) => db.many('select tenant_id, body, pg_sleep(0.01)::text from note'))
-    const bad = enforcing.withTenant('acme', (db) => db.many(foreign()))
-    const neighbours = Array.from({ length: 10 }, () => notes('globex'))
-    await expect(bad).rejects.toMatchObject({ code: 'ERR_ISOLATION_TRIPWIRE' })
-    const outcomes = await Promise.allSettled(neighbours)
-    const lost = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
-    // On a busy machine some have left the slow lane for the pool by then: those are answered, and rightly.
-    const answered = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []))
+    const lost: unknown[] = []
+    // On a busy machine all may have left the slow lane for the pool by then; those are answered, and rightly: ask again.
+    for (let scene = 0; scene < 50 && lost.length === 0; scene++) {
+      const bad = enforcing.withTenant('acme', (db) => db.many(foreign()))
+      const neighbours = Array.from({ length: 10 }, () => notes('globex'))
+      await expect(bad).rejects.toMatchObject({ code: 'ERR_ISOLATION_TRIPWIRE' })
+      for (const outcome of await Promise.allSettled(neighbours)) {
+        if (outcome.status === 'rejected') lost.push(outcome.reason)
+        else for (const row of outcome.value) expect(row.tenant_id).toBe(n.b.id)
+      }
+    }
     expect(lost.length).toBeGreaterThan(0)
     for (const reason of lost) {
       expect(reason).toMatchObject({
@@ -202,7 +206,6 @@ describe('the tripwire', () => {
           'Cannot reach the database: Connection terminated by the tripwire: it returned a row it may not return',
       })
     }
-    for (const row of answered) expect(row.tenant_id).toBe(n.b.id)
     const rows = (await Promise.all([notes('globex'), notes('acme')])).flat()
     expect(rows.map(({ body }) => body).sort()).toEqual(['acme1', 'acme2', 'acme3', 'globex1', 'globex2', 'globex3'])
   })
