@@ -33,6 +33,7 @@ export default defineConfig({
       withoutServer('embedded', ['packages/embedded/test/**/*.test.ts']),
       withServer('proof', ['packages/proof/test/**/*.test.ts'], '18'),
       ...proofOnOlderServers(),
+      withServer('server', ['packages/server/test/**/*.test.ts'], '18'),
       withoutServer('eslint-plugin', ['packages/eslint-plugin/test/**/*.test.ts']),
       withServer('cli', ['packages/cli/test/**/*.test.ts'], '18'),
       withServer('examples', ['examples/*/test/**/*.test.ts'], '18'),

@@ -15,12 +15,13 @@ const PACKAGE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'packages/core': [],
   'packages/embedded': [],
   // `rowhouse demo` starts the example of the checkout; it is loaded when asked for, and published without.
-  'packages/cli': ['packages/core', 'packages/embedded', 'packages/proof', 'examples/freight'],
+  'packages/cli': ['packages/core', 'packages/embedded', 'packages/proof', 'packages/server', 'examples/freight'],
+  'packages/server': ['packages/core'],
   // What judges the core reaches it as its users do.
   'packages/proof': ['packages/core'],
   'packages/eslint-plugin': [],
-  examples: ['packages/core', 'packages/embedded'],
-  bench: ['packages/core', 'packages/embedded', 'packages/proof', 'examples/freight'],
+  examples: ['packages/core', 'packages/embedded', 'packages/server'],
+  bench: ['packages/core', 'packages/embedded', 'packages/proof', 'packages/server', 'examples/freight'],
 }
 
 /** Layers of packages/core/src, lowest first. Areas on one line do not import each other. */
