@@ -52,6 +52,9 @@ const EXIT_CODES = {
   ERR_OVERLOADED: UNAVAILABLE,
   ERR_TENANT_MOVING: UNAVAILABLE,
   ERR_TRANSACTION_CONFLICT: UNAVAILABLE,
+  ERR_HOOK_UNAVAILABLE: UNAVAILABLE,
+  ERR_HOOK_REFUSED: ACCESS,
+  ERR_HOOK_UNTRUSTED: SOFTWARE,
 } satisfies Record<RowhouseErrorCode, number>
 
 /** Returns the exit code of a command that ended with `error`. */

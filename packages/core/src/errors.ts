@@ -135,9 +135,25 @@ export interface ViolatedConstraint {
 
 /** Something Rowhouse depends on did not answer in time; trying again can help. */
 export class UnavailableError extends RowhouseError<
-  'ERR_DATABASE_UNAVAILABLE' | 'ERR_TIMEOUT' | 'ERR_OVERLOADED' | 'ERR_TENANT_MOVING' | 'ERR_TRANSACTION_CONFLICT'
+  | 'ERR_DATABASE_UNAVAILABLE'
+  | 'ERR_TIMEOUT'
+  | 'ERR_OVERLOADED'
+  | 'ERR_TENANT_MOVING'
+  | 'ERR_TRANSACTION_CONFLICT'
+  | 'ERR_HOOK_UNAVAILABLE'
 > {
   override readonly retryable = true
+}
+
+/** What a provisioning hook talks to answered, and the answer cannot be accepted: trying again does not help. */
+export class HookError extends RowhouseError<'ERR_HOOK_REFUSED' | 'ERR_HOOK_UNTRUSTED'> {
+  /** Why, for programs, e.g. `name-taken`, `BADKEY`, `http-422`; listed in `docs/guides/provisioning-hooks.md`. */
+  readonly reason: string
+
+  constructor(code: HookError['code'], message: string, facts: ErrorFacts & { readonly reason: string }) {
+    super(code, message, facts)
+    this.reason = facts.reason
+  }
 }
 
 /** Union of all error classes, so that `switch (error.code)` narrows. */
@@ -151,6 +167,7 @@ export type AnyRowhouseError =
   | MigrationError
   | StatementError
   | UnavailableError
+  | HookError
 
 /** Closed union of all codes. */
 export type RowhouseErrorCode = AnyRowhouseError['code']

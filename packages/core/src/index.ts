@@ -14,6 +14,7 @@ export {
   AccessError,
   type AnyRowhouseError,
   ConfigError,
+  HookError,
   IsolationError,
   isRowhouseError,
   MigrationError,
