@@ -44,6 +44,7 @@ export class TenantContextError extends RowhouseError<'ERR_TENANT_CONTEXT_MISSIN
 export class TenantError extends RowhouseError<
   | 'ERR_TENANT_NOT_FOUND'
   | 'ERR_TENANT_SUSPENDED'
+  | 'ERR_TENANT_STATE'
   | 'ERR_TENANT_SLUG_INVALID'
   | 'ERR_TENANT_SLUG_TAKEN'
   | 'ERR_TENANT_DOMAIN_TAKEN'
@@ -92,6 +93,7 @@ export interface TableFault {
 export class MigrationError extends RowhouseError<
   | 'ERR_MIGRATION_LOCKED'
   | 'ERR_MIGRATION_FAILED'
+  | 'ERR_MIGRATION_INVALID'
   | 'ERR_SCHEMA_NEWER'
   | 'ERR_SCHEMA_DRIFT'
   | 'ERR_SERVER_UNSUPPORTED'
@@ -156,6 +158,27 @@ export class HookError extends RowhouseError<'ERR_HOOK_REFUSED' | 'ERR_HOOK_UNTR
   }
 }
 
+/** A tenant cannot be placed as wanted: no server fits, or a rule did not answer. Nothing was placed anywhere else. */
+export class PlacementError extends RowhouseError<'ERR_PLACEMENT_IMPOSSIBLE' | 'ERR_PLACEMENT_RULE_FAILED'> {
+  /** Per server why it does not fit; empty where the wish itself is the contradiction. */
+  readonly servers: readonly ServerMisfit[]
+
+  constructor(
+    code: PlacementError['code'],
+    message: string,
+    facts: ErrorFacts & { readonly servers?: readonly ServerMisfit[] } = {},
+  ) {
+    super(code, message, facts)
+    this.servers = facts.servers ?? []
+  }
+}
+
+/** Why a server does not take a tenant. */
+export interface ServerMisfit {
+  readonly server: string
+  readonly reasons: readonly string[]
+}
+
 /** Union of all error classes, so that `switch (error.code)` narrows. */
 export type AnyRowhouseError =
   | ConfigError
@@ -167,6 +190,7 @@ export type AnyRowhouseError =
   | MigrationError
   | StatementError
   | UnavailableError
+  | PlacementError
   | HookError
 
 /** Closed union of all codes. */

@@ -17,7 +17,7 @@ import {
   platformContext,
   runAcrossTenants,
 } from './isolation/cross-tenant.ts'
-import { Executor, type ExecutorConfig } from './isolation/executor.ts'
+import { Router, type RouterConfig, type ServerEntry } from './isolation/router.ts'
 import { toStatement } from './isolation/scoped-client.ts'
 import { createScopedDb, type ScopedDb } from './isolation/scoped-db.ts'
 import { type IsolationAlarm, isHoneyToken, type TripwireMode } from './isolation/tripwire.ts'
@@ -31,7 +31,7 @@ import type { TenantSource } from './resolve/tenant-source.ts'
 import { Sealer } from './seal/seal.ts'
 import { parseRootKey } from './seal/tenant-key.ts'
 import type { DirectoryEntry, TenantDirectory, TenantKey } from './tenant/directory.ts'
-import type { Tenant } from './tenant/tenant.ts'
+import { type Tenant, type TenantRow, toTenant } from './tenant/tenant.ts'
 import { isTenantId, requireUnitId, type TenantId, type UnitId } from './tenant/tenant-id.ts'
 
 export interface RowhouseOptions {
@@ -59,6 +59,11 @@ export interface RowhouseOptions {
   readonly schema?: string
   /** Connections for transactions, long statements and ORMs' checkouts. @defaultValue 10 */
   readonly poolSize?: number
+  /**
+   * Connections of this process to one server, over all databases of it. Thousands of databases share them in turns.
+   * @defaultValue `poolSize` and `lanes` together
+   */
+  readonly connectionsPerServer?: number
   /**
    * Pipelined connections that carry short statements of all tenants; 0 turns them off. One keeps one core of the server
    * as busy as one Node process can; a second keeps others going while a slow statement holds the first.
@@ -135,29 +140,29 @@ export async function createRowhouse(options: RowhouseOptions): Promise<Rowhouse
   const log = withTenantFields(options.log ?? SILENT)
   const sealer = new Sealer(parseRootKey(options.rootKey))
   const onAlarm = (alarm: IsolationAlarm) => raiseAlarm(alarm, log, options.onAlarm)
-  const executor = new Executor({ ...executorConfig(options), onAlarm }, sealer)
+  const router = new Router({ ...routerConfig(options), onAlarm }, sealer)
   const directory = createTenantDirectory({
-    lookup: (key) => lookUp(executor, key),
+    lookup: (key) => lookUp(router, key),
     ...(options.directoryTtlMs === undefined ? {} : { ttlMs: options.directoryTtlMs }),
   })
-  executor.setDirectory(directory)
+  router.setRegistry(directory, () => listServers(router))
   const resolver = createResolver({ directory, sources: options.sources ?? [] })
   try {
-    await assertRootKey(executor)
+    await assertRootKey(router)
   } catch (error) {
-    await executor.close()
+    await router.close()
     throw error
   }
   return {
-    db: createScopedDb(executor, requireTenantContext),
-    pool: executor.pool,
-    usage: executor.usage,
+    db: createScopedDb(router, requireTenantContext),
+    pool: router.pool,
+    usage: router.usage,
     directory,
-    withTenant: (tenant, fn) => withTenant(executor, directory, tenant, fn),
+    withTenant: (tenant, fn) => withTenant(router, directory, tenant, fn),
     crossTenant: (crossing, fn) => {
       const { actor, reason, tenants, write = false } = crossing
       log.warn({ actor, reason, tenants, write }, 'cross-tenant work asked for')
-      return runAcrossTenants(executor, crossing, fn)
+      return runAcrossTenants(router, crossing, fn)
     },
     currentTenant: () => requireTenantContext().tenant,
     enter: (request) => enter(resolver, request),
@@ -165,7 +170,7 @@ export async function createRowhouse(options: RowhouseOptions): Promise<Rowhouse
       const code = isRowhouseError(error) ? error.code : undefined
       log.warn({ err: error, code, target: request.target, remoteAddress: request.remoteAddress }, 'request refused')
     },
-    close: () => executor.close(),
+    close: () => router.close(),
   }
 }
 
@@ -191,7 +196,7 @@ function raiseAlarm(alarm: IsolationAlarm, log: Logger, tell: RowhouseOptions['o
 }
 
 async function withTenant<T>(
-  executor: Executor,
+  router: Router,
   directory: TenantDirectory,
   tenant: string | TenantScope,
   fn: (db: ScopedDb) => Promise<T>,
@@ -199,7 +204,7 @@ async function withTenant<T>(
   const scope: TenantScope = typeof tenant === 'string' ? { tenant } : tenant
   const context = contextOf(await requireTenant(directory, scope.tenant), scope)
   assertMayEnter(context)
-  const db = createScopedDb(executor, () => {
+  const db = createScopedDb(router, () => {
     if (requireTenantContext() !== context) throw outsideOfBlock()
     return context
   })
@@ -261,34 +266,37 @@ function contextOf(tenant: Tenant, scope: Omit<TenantScope, 'tenant'>): TenantCo
   return context
 }
 
-interface FoundRow {
-  readonly id: TenantId
-  readonly slug: string
-  readonly state: Tenant['state']
-  readonly epoch: number
-  readonly key_version: number
+interface FoundRow extends TenantRow {
   readonly actor: string | null
   readonly units: UnitId[] | null
 }
 
-async function lookUp(executor: Executor, key: TenantKey): Promise<DirectoryEntry | undefined> {
+async function lookUp(router: Router, key: TenantKey): Promise<DirectoryEntry | undefined> {
   const values = [key.by, key.value, key.by === 'api-key' ? key.secretSha256 : null]
   const statement = toStatement('select * from rowhouse.find_tenant($1, $2, $3)', values)
-  const { rows } = await runWithoutTenantContext(() => executor.run(platformContext(), statement)).catch((error) => {
+  const { rows } = await runWithoutTenantContext(() => router.run(platformContext(), statement)).catch((error) => {
     throw toRowhouseError(error)
   })
   const row = rows[0] as FoundRow | undefined
   if (row === undefined) return undefined
   return {
-    tenant: { id: row.id, slug: row.slug, state: row.state, epoch: row.epoch, keyVersion: row.key_version },
+    tenant: toTenant(row),
     grant: row.actor === null ? undefined : { actor: row.actor, units: row.units ?? undefined },
   }
 }
 
+async function listServers(router: Router): Promise<readonly ServerEntry[]> {
+  const statement = toStatement('select name, app_url from rowhouse.list_servers()')
+  const { rows } = await runWithoutTenantContext(() => router.run(platformContext(), statement)).catch((error) => {
+    throw toRowhouseError(error)
+  })
+  return rows
+}
+
 /** The platform's own seal must be accepted, or every tenant's will be refused one by one. */
-async function assertRootKey(executor: Executor): Promise<void> {
+async function assertRootKey(router: Router): Promise<void> {
   const statement = toStatement('select rowhouse.is_platform() as accepted')
-  const { rows } = await executor.run(platformContext(), statement).catch((error) => {
+  const { rows } = await router.run(platformContext(), statement).catch((error) => {
     throw toRowhouseError(error)
   })
   if ((rows[0] as { accepted: boolean } | undefined)?.accepted === true) return
@@ -306,6 +314,8 @@ function defaultLanes(): number {
   return availableParallelism() > 2 ? 2 : 1
 }
 
+const DEFAULT_POOL_SIZE = 10
+
 const TRIPWIRE_MODES: readonly unknown[] = ['enforce', 'report', 'off'] satisfies TripwireMode[]
 
 function assertTripwire({ tripwire = 'enforce', honeyTokens = [] }: RowhouseOptions): void {
@@ -322,7 +332,7 @@ function assertTripwire({ tripwire = 'enforce', honeyTokens = [] }: RowhouseOpti
   )
 }
 
-function executorConfig(options: RowhouseOptions): Omit<ExecutorConfig, 'onAlarm'> {
+function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'onAlarm'> {
   assertTripwire(options)
   if (options.url === undefined || options.url === '') {
     throw new ConfigError(
@@ -330,6 +340,7 @@ function executorConfig(options: RowhouseOptions): Omit<ExecutorConfig, 'onAlarm
       'Cannot start without a database: set DATABASE_URL to a URL of role "rowhouse_app"',
     )
   }
+  const lanes = options.lanes ?? defaultLanes()
   const schema = options.schema ?? 'public'
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
     throw new ConfigError('ERR_CONFIG_INVALID', `Cannot use schema "${schema}": wanted a lower-case identifier`)
@@ -344,8 +355,9 @@ function executorConfig(options: RowhouseOptions): Omit<ExecutorConfig, 'onAlarm
     idleInTransactionTimeoutMs: options.idleInTransactionTimeoutMs ?? 60_000,
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     preparedStatements: options.preparedStatements ?? true,
-    lanes: options.lanes ?? defaultLanes(),
-    poolSize: options.poolSize ?? 10,
+    lanes,
+    poolSize: options.poolSize ?? DEFAULT_POOL_SIZE,
+    connectionsPerServer: options.connectionsPerServer ?? (options.poolSize ?? DEFAULT_POOL_SIZE) + lanes,
     maxWaiting: options.maxWaiting ?? 10_000,
     maxWaitingPerTenant: options.maxWaitingPerTenant ?? 2_000,
     waitTimeoutMs: options.waitTimeoutMs ?? 5_000,

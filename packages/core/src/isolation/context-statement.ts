@@ -1,6 +1,7 @@
 import { serialize } from 'pg-protocol'
 import type { TenantContext } from '../context/tenant-context.ts'
 import type { Seal, Sealer } from '../seal/seal.ts'
+import type { Tenant } from '../tenant/tenant.ts'
 
 /**
  * The messages in front of a scoped statement: the ONE place where a tenant's context is made.
@@ -26,12 +27,17 @@ const LOCK_AND_SEAL = `case
 
 const CONTEXT_TEXT = `select ${LOCK_AND_SEAL} else rowhouse.moving() end`
 
+/** As above, for a tenant in a schema of its own: names lead there first. */
+const HOME_CONTEXT_TEXT = `select ${LOCK_AND_SEAL} or set_config('search_path', $3, true) is null
+  else rowhouse.moving() end`
+
 /** As above, with what only some work needs: a timeout of its own, read-only, and the lock for old snapshots. */
 const FULL_CONTEXT_TEXT = `select ${LOCK_AND_SEAL}
     or ($3 <> '' and set_config('statement_timeout', $3, true) is null)
     or ($4 = 'on' and set_config('transaction_read_only', 'on', true) is null)
     or (current_setting('transaction_isolation') in ('repeatable read', 'serializable')
         and current_setting('transaction_read_only') = 'off' and not rowhouse.hold())
+    or ($5 <> '' and set_config('search_path', $5, true) is null)
   else rowhouse.moving() end`
 
 /** Poolers of servers (PgBouncer) pin nothing for us at connection start, so each context statement does. */
@@ -48,6 +54,7 @@ export const PREPARED_STATEMENTS = [
   { name: 'rowhouse_settle', text: 'set constraints all immediate' },
   { name: 'rowhouse_reset', text: 'reset all' },
   { name: 'rowhouse_context', text: CONTEXT_TEXT },
+  { name: 'rowhouse_context_home', text: HOME_CONTEXT_TEXT },
   { name: 'rowhouse_context_full', text: FULL_CONTEXT_TEXT },
 ] as const
 
@@ -115,10 +122,20 @@ export class ContextStatements {
     let bytes = this.#plain.get(seal)
     if (bytes === undefined) {
       const values = [this.#sealer.lockKey(context.tenant), seal.text]
-      bytes = Buffer.concat(this.#command('rowhouse_context', CONTEXT_TEXT, values))
+      const path = this.#homePath(seal.tenant)
+      bytes = Buffer.concat(
+        path === undefined
+          ? this.#command('rowhouse_context', CONTEXT_TEXT, values)
+          : this.#command('rowhouse_context_home', HOME_CONTEXT_TEXT, [...values, path]),
+      )
       this.#plain.set(seal, bytes)
     }
     return { bytes, commands: 1, tail }
+  }
+
+  /** Returns the schema a statement of this context is prepared for; undefined for the application's. */
+  homeOf(context: TenantContext): string | undefined {
+    return this.#sealer.currentTenant(context.tenant).placement.schema
   }
 
   /** In front of the first statement inside a transaction block. */
@@ -129,9 +146,15 @@ export class ContextStatements {
   #full(context: TenantContext, seal: Seal): Buffer[] {
     const timeout = context.timeoutMs === undefined ? '' : String(context.timeoutMs)
     const values = [this.#sealer.lockKey(context.tenant), seal.text, timeout, context.readOnly ? 'on' : 'off']
-    if (this.#named) return this.#command('rowhouse_context_full', FULL_CONTEXT_TEXT, values)
+    const path = this.#homePath(seal.tenant)
+    if (this.#named) return this.#command('rowhouse_context_full', FULL_CONTEXT_TEXT, [...values, path ?? ''])
     const { searchPath, statementTimeoutMs } = this.#pins
-    return this.#command('', PINNED_CONTEXT_TEXT, [...values, searchPath, String(statementTimeoutMs)])
+    return this.#command('', PINNED_CONTEXT_TEXT, [...values, path ?? searchPath, String(statementTimeoutMs)])
+  }
+
+  /** The tenant's schema in front of the application's, where reference tables are; undefined without one. */
+  #homePath({ placement }: Tenant): string | undefined {
+    return placement.schema === undefined ? undefined : `${placement.schema},${this.#pins.searchPath}`
   }
 
   #command(name: string, text: string, values: string[]): Buffer[] {

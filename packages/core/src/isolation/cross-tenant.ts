@@ -4,9 +4,8 @@ import { AccessError } from '../errors.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
 import { RAISED } from '../postgres/sqlstate.ts'
 import { PLATFORM } from '../tenant/platform.ts'
-import type { Tenant } from '../tenant/tenant.ts'
-import type { TenantId } from '../tenant/tenant-id.ts'
-import type { Executor } from './executor.ts'
+import { type Tenant, type TenantRow, toTenant } from '../tenant/tenant.ts'
+import type { Router } from './router.ts'
 import { toStatement } from './scoped-client.ts'
 import { createScopedDb, type ScopedDb } from './scoped-db.ts'
 
@@ -45,20 +44,20 @@ const DEFAULT_CONCURRENCY = 8
 
 /** Opens work across tenants: the log is written and committed before `fn` runs. */
 export async function runAcrossTenants<T>(
-  executor: Executor,
+  router: Router,
   options: CrossTenantOptions,
   fn: (across: AcrossTenants) => Promise<T>,
 ): Promise<T> {
   assertAllowed(options)
   const platform = platformContext(options.actor)
-  const crossing = await open(executor, platform, options)
-  const across = createAcross(executor, crossing, options)
+  const crossing = await open(router, platform, options)
+  const across = createAcross(router, crossing, options)
   try {
     const result = await fn(across)
-    await close(executor, platform, crossing.id, 'done')
+    await close(router, platform, crossing.id, 'done')
     return result
   } catch (error) {
-    await close(executor, platform, crossing.id, 'failed').catch(() => {})
+    await close(router, platform, crossing.id, 'failed').catch(() => {})
     throw error
   }
 }
@@ -94,22 +93,17 @@ function refused(found: string): AccessError {
   return new AccessError('ERR_CROSS_TENANT_REFUSED', `Cannot work across tenants: ${found}`)
 }
 
-interface OpenedRow {
+interface OpenedRow extends TenantRow {
   readonly crossing_id: string
-  readonly id: TenantId
-  readonly slug: string
-  readonly state: Tenant['state']
-  readonly epoch: number
-  readonly key_version: number
 }
 
 const OPEN = 'select * from rowhouse.open_crossing($1, $2, $3, $4)'
 
-async function open(executor: Executor, platform: TenantContext, options: CrossTenantOptions): Promise<Crossing> {
+async function open(router: Router, platform: TenantContext, options: CrossTenantOptions): Promise<Crossing> {
   const { actor, reason, tenants, write = false } = options
   const slugs = tenants === 'all' ? null : [...new Set(tenants)]
   const values = [actor, reason, slugs, write]
-  const { rows } = await executor.run(platform, toStatement(OPEN, values)).catch((error) => {
+  const { rows } = await router.run(platform, toStatement(OPEN, values)).catch((error) => {
     if (error?.constraint === RAISED.crossingTenants) {
       throw refused('not every named tenant exists and is active; check the slugs')
     }
@@ -118,42 +112,25 @@ async function open(executor: Executor, platform: TenantContext, options: CrossT
   const opened = rows as OpenedRow[]
   return {
     id: opened[0]?.crossing_id ?? '',
-    tenants: opened.map(({ id, slug, state, epoch, key_version }) => ({
-      id,
-      slug,
-      state,
-      epoch,
-      keyVersion: key_version,
-    })),
+    tenants: opened.map(toTenant),
   }
 }
 
-async function close(
-  executor: Executor,
-  platform: TenantContext,
-  crossing: string,
-  how: 'done' | 'failed',
-): Promise<void> {
+async function close(router: Router, platform: TenantContext, crossing: string, how: 'done' | 'failed'): Promise<void> {
   if (crossing === '') return
-  await executor
-    .run(platform, toStatement('select rowhouse.close_crossing($1, $2)', [crossing, how]))
-    .catch((error) => {
-      throw toRowhouseError(error)
-    })
+  await router.run(platform, toStatement('select rowhouse.close_crossing($1, $2)', [crossing, how])).catch((error) => {
+    throw toRowhouseError(error)
+  })
 }
 
-function createAcross(
-  executor: Executor,
-  crossing: Crossing,
-  { actor, write = false }: CrossTenantOptions,
-): AcrossTenants {
+function createAcross(router: Router, crossing: Crossing, { actor, write = false }: CrossTenantOptions): AcrossTenants {
   const each: AcrossTenants['each'] = async (fn, concurrency = DEFAULT_CONCURRENCY) => {
     const outcomes: TenantOutcome<never>[] = new Array(crossing.tenants.length)
     const pending = crossing.tenants.entries()
     const worker = async () => {
       for (const [index, tenant] of pending) {
         const context: TenantContext = { tenant, actor, units: undefined, readOnly: !write, timeoutMs: undefined }
-        const db = createScopedDb(executor, () => context)
+        const db = createScopedDb(router, () => context)
         outcomes[index] = await runWithTenantContext(context, () => settleInside(() => fn(db, tenant))).then(
           (value) => ({ tenant, ok: true, value }) as never,
           (error) => ({ tenant, ok: false, error: toRowhouseError(error, tenant.id) }),

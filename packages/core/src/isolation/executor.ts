@@ -1,24 +1,21 @@
-import type { QueryResult } from 'pg'
+import type { PoolClient, QueryResult } from 'pg'
 import type { TenantContext } from '../context/tenant-context.ts'
-import { StatementError, TenantError, UnavailableError } from '../errors.ts'
-import { isContextMissing, isContextRefused } from '../postgres/database-error.ts'
+import { StatementError, UnavailableError } from '../errors.ts'
+import { isContextMissing } from '../postgres/database-error.ts'
 import type { ClientInternals } from '../postgres/pg-internals.ts'
 import type { Sealer } from '../seal/seal.ts'
-import type { TenantDirectory } from '../tenant/directory.ts'
-import { PLATFORM } from '../tenant/platform.ts'
-import type { Tenant } from '../tenant/tenant.ts'
 import { cancelRunning } from './cancel.ts'
+import type { ConnectionBudget, Holder } from './connection-budget.ts'
 import { ContextStatements } from './context-statement.ts'
 import { Lanes } from './lanes.ts'
 import type { ScopedClient, ScopedClientConfig } from './scoped-client.ts'
-import { ScopedPool } from './scoped-pool.ts'
+import { type PoolRoute, ScopedPool } from './scoped-pool.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
 import { StatementNames } from './statement-names.ts'
 import { Tracing } from './tracing.ts'
 import { type IsolationAlarm, Tripwire, type TripwireMode } from './tripwire.ts'
-import { UsageMeter } from './usage.ts'
 
-/** How one PostgreSQL server is reached and how much work it is given. All limits have defaults in `createRowhouse`. */
+/** How one database is reached and how much work it is given. All limits have defaults in `createRowhouse`. */
 export interface ExecutorConfig {
   readonly url: string
   readonly ssl: boolean | object | undefined
@@ -38,6 +35,12 @@ export interface ExecutorConfig {
   readonly honeyTokens: readonly string[]
   /** Must not throw. */
   readonly onAlarm: (alarm: IsolationAlarm) => void
+  /** True for the central database: the way to the registry is kept open. */
+  readonly keepsLane: boolean
+  readonly record: (context: TenantContext, error: Error | undefined, cost: StatementCost) => void
+  readonly recordWait: (context: TenantContext, waitedMs: number) => void
+  /** Where the public pool sends work of tenants that live elsewhere. */
+  readonly route?: PoolRoute
 }
 
 export interface RunOptions {
@@ -48,62 +51,86 @@ export interface RunOptions {
 /** How long the server gets, beyond statement_timeout, before a connection that says nothing is cut. */
 const STALL_GRACE_MS = 5_000
 
-/** Runs statements as tenants: short ones on shared lanes, all others on a pooled connection. */
-export class Executor {
+/** A busy connection serves its database at least this long before it gives way: opening one costs some 5 ms. */
+const MIN_SLICE_MS = 50
+/** Tenants with a database of their own are many and rest most of the time. */
+const IDLE_CLOSE_MS = 10_000
+
+/** Runs statements as tenants in one database: short ones on shared lanes, all others on a pooled connection. */
+export class Executor implements Holder {
   readonly pool: ScopedPool
-  readonly usage = new UsageMeter()
   readonly #config: ExecutorConfig
   readonly #lanes: Lanes
   readonly #sealer: Sealer
+  readonly #budget: ConnectionBudget
   readonly #tracing = new Tracing()
-  #directory: TenantDirectory | undefined
+  /** Connections open or being opened. */
+  #places = 0
 
-  constructor(config: ExecutorConfig, sealer: Sealer) {
+  constructor(config: ExecutorConfig, sealer: Sealer, budget: ConnectionBudget) {
     this.#config = config
     this.#sealer = sealer
+    this.#budget = budget
     const connection = this.#connectionConfig()
     const gate = {
       maxWaiting: config.maxWaiting,
       maxWaitingPerTenant: config.maxWaitingPerTenant,
       waitTimeoutMs: config.waitTimeoutMs,
     }
-    this.#lanes = new Lanes({ ...connection, lanes: config.lanes, gate, statementTimeoutMs: config.statementTimeoutMs })
+    this.#lanes = new Lanes({
+      ...connection,
+      lanes: config.lanes,
+      gate,
+      statementTimeoutMs: config.statementTimeoutMs,
+      idleCloseMs: config.keepsLane ? Number.POSITIVE_INFINITY : IDLE_CLOSE_MS,
+    })
     this.pool = new ScopedPool({
       ...connection,
       max: config.poolSize,
       gate,
-      execute: (context, statement) => this.run(context, statement),
-      recordWait: (context, waitedMs) => this.usage.recordWait(context, waitedMs),
+      recordWait: this.#config.recordWait,
+      ...(config.route === undefined ? {} : { route: config.route }),
     })
   }
 
-  /** Says where to look a tenant up again when the database refuses its seal. */
-  setDirectory(directory: TenantDirectory): void {
-    this.#directory = directory
-  }
-
-  /** Runs one statement as `context`. A seal of an old epoch or key is made anew and the statement sent once more: it never ran, or was rolled back. */
+  /** Runs one statement as `context`. */
   run(context: TenantContext, statement: Statement, options: RunOptions = {}): Promise<QueryResult> {
-    const sealedAs = this.#sealer.currentTenant(context.tenant)
-    return this.#attempt(context, statement, options).catch(async (error) => {
+    this.#budget.touch(this)
+    return this.#attempt(context, statement, options).catch((error) => {
       // A read whose function left work to a deferred trigger, which came too late: a pooled connection waits for those.
-      if (isContextMissing(error) && statement.kind === 'read')
-        return this.#runPooled(context, statement, options.signal)
-      if (!isContextRefused(error) || context.tenant === PLATFORM) throw error
-      // Another statement of this tenant may have found out first; its finding serves this one too.
-      if (this.#sealer.currentTenant(context.tenant) === sealedAs) await this.#refreshTenant(context, sealedAs, error)
-      return this.#attempt(context, statement, options)
+      if (!isContextMissing(error) || statement.kind !== 'read') throw error
+      return this.#runPooled(context, statement, options.signal)
     })
+  }
+
+  /** Checks a connection out for several statements of `context`. */
+  checkOut(context: TenantContext, signal?: AbortSignal): Promise<ScopedClient & PoolClient> {
+    this.#budget.touch(this)
+    return this.pool.checkOut(context, signal)
+  }
+
+  /** True when it holds no connection and nobody waits for one: it can be made anew at any time. */
+  get isIdle(): boolean {
+    return this.#places === 0 && this.#lanes.inFlight === 0 && this.pool.waitingCount === 0
+  }
+
+  dropIdle(): boolean {
+    return this.pool.dropIdle() || (!this.#config.keepsLane && this.#lanes.dropIdle())
+  }
+
+  yieldOldest(): boolean {
+    return !this.#config.keepsLane && this.#lanes.retire(MIN_SLICE_MS)
   }
 
   async close(): Promise<void> {
+    this.#budget.forget(this)
     await Promise.all([this.#lanes.close(), this.pool.ended ? undefined : this.pool.end()])
   }
 
   #attempt(context: TenantContext, statement: Statement, { signal }: RunOptions): Promise<QueryResult> {
     const finish = this.#tracing.start(context, statement)
     const record = (error: Error | undefined, cost: StatementCost) => {
-      this.usage.record(context, error, cost)
+      this.#config.record(context, error, cost)
       finish?.(error, cost)
     }
     if (signal === undefined && this.#lanes.takes(statement, context)) {
@@ -170,23 +197,6 @@ export class Executor {
     })
   }
 
-  async #refreshTenant(context: TenantContext, known: Tenant, refused: unknown): Promise<void> {
-    this.#directory?.invalidate(known.id)
-    const fresh = (await this.#directory?.find({ by: 'id', value: known.id }))?.tenant
-    if (fresh === undefined) {
-      throw new TenantError('ERR_TENANT_NOT_FOUND', 'Cannot continue for this tenant: it no longer exists', {
-        tenantId: known.id,
-      })
-    }
-    if (fresh.state !== 'active') {
-      throw new TenantError('ERR_TENANT_SUSPENDED', 'Cannot continue for this tenant: it was suspended', {
-        tenantId: known.id,
-      })
-    }
-    if (fresh.epoch === known.epoch && fresh.keyVersion === known.keyVersion) throw refused
-    this.#sealer.replaceTenant(context.tenant, fresh)
-  }
-
   #connectionConfig(): ScopedClientConfig {
     const { url, ssl, searchPath, statementTimeoutMs, preparedStatements, connectTimeoutMs, applicationName } =
       this.#config
@@ -202,17 +212,30 @@ export class Executor {
       contextStatements: new ContextStatements(this.#sealer, preparedStatements, pins),
       statementNames: new StatementNames(),
       tripwire: this.#tripwire(),
-      record: (context, error, cost) => this.usage.record(context, error, cost),
+      record: this.#config.record,
+      isShort: () => this.#budget.isShort,
+      takePlace: () => this.#takePlace(),
     }
   }
 
   #tripwire(): Tripwire {
     const { tripwire, honeyTokens, onAlarm } = this.#config
-    const raise = (alarm: IsolationAlarm) => {
-      this.usage.recordAlarm(alarm.kind)
-      onAlarm(alarm)
+    return new Tripwire({ mode: tripwire, honeyTokens, raise: onAlarm })
+  }
+
+  async #takePlace(): Promise<() => void> {
+    this.#places++
+    const leave = await this.#budget.take(this).catch((error) => {
+      this.#places--
+      throw error
+    })
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      this.#places--
+      leave()
     }
-    return new Tripwire({ mode: tripwire, honeyTokens, raise })
   }
 
   /** What RESET ALL goes back to. Sent with each connection, because a role can poison its own defaults with ALTER ROLE. */

@@ -43,15 +43,19 @@ class BootQuery extends WireQuery {
 export interface GuardedClientConfig extends pg.ClientConfig {
   /** False behind a pooler that does not know prepared statements. */
   readonly preparedStatements: boolean
+  /** Waits for leave to open a connection; what it returns is called when the connection is closed. */
+  readonly takePlace: () => Promise<() => void>
 }
 
 /** A connection that refuses to serve when its login could step over the walls. */
 export class GuardedClient extends pg.Client {
   readonly #preparedStatements: boolean
+  readonly #takePlace: () => Promise<() => void>
 
   constructor(config: GuardedClientConfig) {
     super(config)
     this.#preparedStatements = config.preparedStatements
+    this.#takePlace = config.takePlace
     // A lost connection fails each statement in flight; without a listener the event would also end the process.
     this.on('error', () => {})
   }
@@ -59,11 +63,23 @@ export class GuardedClient extends pg.Client {
   override connect(): Promise<this>
   override connect(callback: (error: Error) => void): void
   override connect(callback?: (error: Error) => void): Promise<this> | undefined {
-    const connected = super.connect().then(() => this.#boot())
+    const connected = this.#open().then(() => this.#boot())
     if (callback === undefined) return connected.then(() => this)
     // pg types the argument as always present; pg-pool tests it for truth.
     connected.then(() => callback(undefined as unknown as Error), callback)
     return undefined
+  }
+
+  async #open(): Promise<void> {
+    const leave = await this.#takePlace()
+    this.once('end', leave)
+    try {
+      await super.connect()
+    } catch (error) {
+      // A connection that never stood may end without saying so.
+      leave()
+      throw error
+    }
   }
 
   async #boot(): Promise<void> {

@@ -10,18 +10,25 @@ export interface LaneConfig extends GuardedClientConfig {
   readonly contextStatements: ContextStatements
   readonly statementNames: StatementNames
   readonly tripwire: Tripwire
+  /** Tells whether others wait for a connection of this server: an idle one is then closed. */
+  readonly isShort: () => boolean
 }
 
 /**
  * One pipelined connection that carries many tenants' short statements in flight, each its own transaction.
  *
  * Modes: closed → connecting → open → closed (connection lost, stalled, or ended). A statement that comes while
- * closed opens it again; statements in flight when it closes fail with the connection's error.
+ * closed opens it again; statements in flight when it closes fail with the connection's error. A lane that gives way to
+ * another database (`retire`) answers what it has first.
  */
 export class Lane implements ScopeHost {
   readonly #config: LaneConfig
   #client: GuardedClient | undefined
   #connecting: Promise<GuardedClient> | undefined
+  /** Statements sent and not yet answered, by connection: one that gives way ends with its last answer. */
+  readonly #owed = new Map<GuardedClient, number>()
+  readonly #carriers = new WeakMap<ScopedQuery, GuardedClient>()
+  #openedMs = 0
   /** Statements sent and not yet answered. */
   inFlight = 0
   /** When the statement now at the head of the line began to run, in `performance.now()` milliseconds. */
@@ -49,8 +56,9 @@ export class Lane implements ScopeHost {
     connection.stream.destroy(reason)
   }
 
-  statementName(text: string, connection: WireConnection): string | undefined {
-    return this.#config.preparedStatements ? this.#config.statementNames.nameFor(text, connection) : undefined
+  statementName({ text, context }: ScopedQuery, connection: WireConnection): string | undefined {
+    const { preparedStatements, statementNames, contextStatements } = this.#config
+    return preparedStatements ? statementNames.nameFor(text, contextStatements.homeOf(context), connection) : undefined
   }
 
   /** Nothing to do: lanes take reads and writes only, and each flush ends with RESET ALL. */
@@ -71,6 +79,8 @@ export class Lane implements ScopeHost {
 
   /** A statement that cannot be put into bytes fails alone, but what was sent of it is unknown: the connection goes. */
   #submit(client: GuardedClient, query: ScopedQuery): void {
+    this.#owed.set(client, (this.#owed.get(client) ?? 0) + 1)
+    this.#carriers.set(query, client)
     try {
       client.query(query as unknown as pg.Submittable)
     } catch (error) {
@@ -80,12 +90,47 @@ export class Lane implements ScopeHost {
   }
 
   /** Says that a statement was answered. Returns how long it held the line, in milliseconds. */
-  answered(): number {
+  answered(query: ScopedQuery): number {
     const now = performance.now()
     const heldMs = now - this.headSinceMs
     this.inFlight--
     this.headSinceMs = now
+    const client = this.#carriers.get(query)
+    if (client !== undefined) this.#settle(client)
     return heldMs
+  }
+
+  /** Closes a connection that owes no answer. Returns false when there is none, or it is at work. */
+  dropIdle(): boolean {
+    const client = this.#client
+    if (client === undefined || (this.#owed.get(client) ?? 0) > 0) return false
+    this.#client = undefined
+    client.end().catch(() => {})
+    return true
+  }
+
+  /** Lets the connection close with its last answer; statements from now on wait for a new one. */
+  retire(minOpenMs: number): boolean {
+    if (this.#client === undefined || performance.now() - this.#openedMs < minOpenMs) return false
+    if (!this.dropIdle()) this.#client = undefined
+    return true
+  }
+
+  get idleSinceMs(): number {
+    return this.#client === undefined || this.inFlight > 0 ? Number.POSITIVE_INFINITY : this.headSinceMs
+  }
+
+  #settle(client: GuardedClient): void {
+    const owed = (this.#owed.get(client) ?? 1) - 1
+    this.#owed.set(client, owed)
+    if (owed > 0 || (client === this.#client && !this.#config.isShort())) return
+    // Not at once: `pg` is still inside its handler of the last answer.
+    setImmediate(() => {
+      if ((this.#owed.get(client) ?? 0) > 0) return
+      if (client === this.#client) this.#client = undefined
+      this.#owed.delete(client)
+      client.end().catch(() => {})
+    })
   }
 
   /** Cuts the connection; statements in flight fail and the next one opens it anew. */
@@ -116,10 +161,12 @@ export class Lane implements ScopeHost {
     await client.connect()
     this.#client = client
     this.headSinceMs = performance.now()
+    this.#openedMs = this.headSinceMs
     return client
   }
 
   #drop(client: GuardedClient): void {
+    this.#owed.delete(client)
     if (this.#client === client) this.#client = undefined
   }
 }

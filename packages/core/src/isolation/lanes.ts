@@ -10,6 +10,8 @@ export interface LanesConfig extends LaneConfig {
   readonly lanes: number
   readonly gate: Omit<GateLimits, 'slots'>
   readonly statementTimeoutMs: number
+  /** An idle connection is closed after this long, in milliseconds. */
+  readonly idleCloseMs: number
 }
 
 /**
@@ -44,7 +46,7 @@ export class Lanes {
     this.#lanes = Array.from({ length: config.lanes }, () => new Lane(config))
     this.#gate = new FairGate({ ...config.gate, slots: config.lanes * DEPTH })
     const limitMs = config.statementTimeoutMs + STALL_GRACE_MS
-    this.#watchdog = setInterval(() => this.#cutStalled(limitMs), 1_000).unref()
+    this.#watchdog = setInterval(() => this.#tend(limitMs, config.idleCloseMs), 1_000).unref()
   }
 
   get waiting(): number {
@@ -66,7 +68,7 @@ export class Lanes {
       const start = () => {
         const lane = this.#leastBusy()
         const query = new ScopedQuery(statement, context, lane, (error, result, cost) => {
-          this.#learn(statement.text, lane.answered(), error)
+          this.#learn(statement.text, lane.answered(query), error)
           this.#gate.leave()
           done(error, result, cost)
           if (error !== undefined) reject(error)
@@ -97,13 +99,28 @@ export class Lanes {
     this.#slow.set(text, (known ?? 0) * (1 - NEWEST_WEIGHT) + heldMs * NEWEST_WEIGHT)
   }
 
+  /** Closes one lane's idle connection. */
+  dropIdle(): boolean {
+    return this.#lanes.some((lane) => lane.dropIdle())
+  }
+
+  /** Lets one lane's connection finish and close; those younger than `minOpenMs` stay. */
+  retire(minOpenMs: number): boolean {
+    return this.#lanes.some((lane) => lane.retire(minOpenMs))
+  }
+
+  get inFlight(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.inFlight, 0)
+  }
+
   #leastBusy(): Lane {
     return this.#lanes.reduce((best, lane) => (lane.inFlight < best.inFlight ? lane : best))
   }
 
-  #cutStalled(limitMs: number): void {
+  #tend(limitMs: number, idleCloseMs: number): void {
     const now = performance.now()
     for (const lane of this.#lanes) {
+      if (now - lane.idleSinceMs > idleCloseMs) lane.dropIdle()
       if (lane.inFlight === 0 || now - lane.headSinceMs < limitMs) continue
       lane.destroy(new Error(`no answer within ${limitMs} ms`))
     }

@@ -3,7 +3,7 @@ import type { PoolClient, QueryResultRow } from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import type { TenantContext } from '../context/tenant-context.ts'
 import { StatementError } from '../errors.ts'
-import type { Executor } from './executor.ts'
+import type { Router } from './router.ts'
 import type { ScopedClient } from './scoped-client.ts'
 import { Block } from './transaction.ts'
 
@@ -16,7 +16,7 @@ export interface ReadOptions {
 
 /** Reads a result batch by batch from a cursor in a read-only transaction. */
 export async function* readBatches(
-  executor: Executor,
+  router: Router,
   context: TenantContext,
   text: string,
   values: readonly unknown[] = [],
@@ -25,7 +25,7 @@ export async function* readBatches(
   if (!Number.isInteger(batchRows) || batchRows < 1 || batchRows > 100_000) {
     throw new RangeError(`Cannot read batches of ${batchRows} rows: wanted a whole number from 1 to 100 000`)
   }
-  const block = await openReadOnly(executor, context, signal)
+  const block = await openReadOnly(router, context, signal)
   const onAbort = () => void block.cancel()
   signal?.addEventListener('abort', onAbort, { once: true })
   try {
@@ -50,14 +50,14 @@ export async function* readBatches(
 }
 
 /** Streams COPY … TO STDOUT from a read-only transaction; the connection goes back when the stream ends. */
-export async function copyOut(executor: Executor, context: TenantContext, text: string): Promise<Readable> {
+export async function copyOut(router: Router, context: TenantContext, text: string): Promise<Readable> {
   if (!/^\s*copy\b[\s\S]*\bto\s+stdout\b/i.test(text)) {
     throw new StatementError(
       'ERR_STATEMENT_REFUSED',
       'Cannot stream this statement: wanted "COPY (SELECT …) TO STDOUT"',
     )
   }
-  const block = await openReadOnly(executor, context)
+  const block = await openReadOnly(router, context)
   try {
     // The context goes with the first statement of a block, and COPY cannot carry it: this one does.
     await block.run('select 1')
@@ -84,9 +84,9 @@ function streamOut(block: Block, client: ScopedClient & PoolClient, text: string
   return stream
 }
 
-async function openReadOnly(executor: Executor, context: TenantContext, signal?: AbortSignal): Promise<Block> {
+async function openReadOnly(router: Router, context: TenantContext, signal?: AbortSignal): Promise<Block> {
   const scoped = { ...context, readOnly: true }
-  const block = new Block(await executor.pool.checkOut(scoped, signal), scoped)
+  const block = new Block(await router.checkOut(scoped, signal), scoped)
   try {
     await block.run('begin isolation level repeatable read read only')
     return block

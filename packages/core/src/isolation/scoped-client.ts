@@ -13,6 +13,8 @@ export interface ScopedClientConfig extends GuardedClientConfig {
   readonly contextStatements: ContextStatements
   readonly statementNames: StatementNames
   readonly tripwire: Tripwire
+  /** Tells whether others wait for a connection of this server: one that is given back, or idle, is then closed. */
+  readonly isShort: () => boolean
   readonly record: (context: TenantContext, error: Error | undefined, cost: Parameters<StatementCallback>[2]) => void
 }
 
@@ -73,8 +75,9 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     connection.stream.destroy(reason)
   }
 
-  statementName(text: string, connection: WireConnection): string | undefined {
-    return this.#config.preparedStatements ? this.#config.statementNames.nameFor(text, connection) : undefined
+  statementName({ text, context }: ScopedQuery, connection: WireConnection): string | undefined {
+    const { preparedStatements, statementNames, contextStatements } = this.#config
+    return preparedStatements ? statementNames.nameFor(text, contextStatements.homeOf(context), connection) : undefined
   }
 
   openScope(query: ScopedQuery): Preamble | undefined {

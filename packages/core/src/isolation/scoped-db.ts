@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream'
 import type { QueryResultRow } from 'pg'
 import type { TenantContext } from '../context/tenant-context.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
-import type { Executor } from './executor.ts'
 import { copyOut, type ReadOptions, readBatches } from './read-stream.ts'
+import type { Router } from './router.ts'
 import { toStatement } from './scoped-client.ts'
 import { createStatements, type RunStatement, type Statements, withTimeout } from './statements.ts'
 import { runTransaction, type Transaction, type TransactionOptions } from './transaction.ts'
@@ -30,15 +30,15 @@ export interface ScopedDb extends Statements {
 }
 
 /**
- * Makes a tenant's database from an executor.
+ * Makes a tenant's database from an router.
  *
  * @param contextOf  called at each call, so that the tenant is the one of the calling code
  */
-export function createScopedDb(executor: Executor, contextOf: () => TenantContext): ScopedDb {
+export function createScopedDb(router: Router, contextOf: () => TenantContext): ScopedDb {
   const run: RunStatement = async (text, values, options = {}) => {
     const context = contextOf()
     try {
-      return await executor.run(withTimeout(context, options.timeoutMs), toStatement(text, values), options)
+      return await router.run(withTimeout(context, options.timeoutMs), toStatement(text, values), options)
     } catch (error) {
       throw toRowhouseError(error, context.tenant.id)
     }
@@ -47,9 +47,9 @@ export function createScopedDb(executor: Executor, contextOf: () => TenantContex
     ...createStatements(run),
     transaction: async (first: unknown, second?: unknown) => {
       const [options, fn] = typeof first === 'function' ? [{}, first] : [first ?? {}, second]
-      return runTransaction(executor, contextOf(), options as TransactionOptions, fn as never)
+      return runTransaction(router, contextOf(), options as TransactionOptions, fn as never)
     },
-    cursor: (text, values, options) => readBatches(executor, contextOf(), text, values, options) as never,
-    copyOut: async (text) => copyOut(executor, contextOf(), text),
+    cursor: (text, values, options) => readBatches(router, contextOf(), text, values, options) as never,
+    copyOut: async (text) => copyOut(router, contextOf(), text),
   }
 }

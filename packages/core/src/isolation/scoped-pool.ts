@@ -10,10 +10,16 @@ import type { Statement } from './scoped-query.ts'
 export interface ScopedPoolConfig extends ScopedClientConfig {
   readonly max: number
   readonly gate: Omit<GateLimits, 'slots'>
-  /** Runs one statement wherever it runs best; given by the executor. */
-  readonly execute: (context: TenantContext, statement: Statement) => Promise<pg.QueryResult>
+  /** Given to the pool that applications see: its tenants may live in other databases. */
+  readonly route?: PoolRoute
   /** Called with the milliseconds a checkout waited. */
   readonly recordWait: (context: TenantContext, waitedMs: number) => void
+}
+
+/** Sends work to the database its tenant lives in. */
+export interface PoolRoute {
+  run(context: TenantContext, statement: Statement): Promise<pg.QueryResult>
+  checkOut(context: TenantContext): Promise<ScopedClient & pg.PoolClient>
 }
 
 /**
@@ -53,7 +59,8 @@ export class ScopedPool extends pg.Pool {
   override connect(callback?: any): any {
     if (callback !== undefined) throw callbackRefused()
     try {
-      return this.checkOut(requireTenantContext())
+      const context = requireTenantContext()
+      return this.#config.route?.checkOut(context) ?? this.checkOut(context)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -85,10 +92,22 @@ export class ScopedPool extends pg.Pool {
   override query(config: any, values?: any, callback?: any): any {
     if (typeof values === 'function' || typeof callback === 'function') throw callbackRefused()
     try {
-      return this.#config.execute(requireTenantContext(), toStatement(config as string | QueryConfig, values))
+      const { route } = this.#config
+      if (route === undefined) throw new TypeError('Cannot run a statement on the pool of one database')
+      return route.run(requireTenantContext(), toStatement(config as string | QueryConfig, values))
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  /** Closes one connection nobody uses. */
+  dropIdle(): boolean {
+    if (this.idleCount === 0 || this.ended) return false
+    super.connect().then(
+      (client) => client.release(true),
+      () => {},
+    )
+    return true
   }
 
   override end(): Promise<void>
@@ -112,7 +131,7 @@ export class ScopedPool extends pg.Pool {
       if (released) return release(error)
       released = true
       const discard = client.unassign()
-      release(error || discard)
+      release(error || discard || this.#config.isShort())
       this.#gate.leave()
     }
     return client

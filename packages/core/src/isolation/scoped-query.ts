@@ -24,7 +24,7 @@ export interface ScopeHost extends WatchedHost {
   /** Returns what has to be sent in front of this query; called at the moment of sending. */
   openScope(query: ScopedQuery): Preamble | undefined
   /** Returns the name to prepare this text under, or undefined to send it unnamed. */
-  statementName(text: string, connection: WireConnection): string | undefined
+  statementName(query: ScopedQuery, connection: WireConnection): string | undefined
   /** Called once when a statement may have left something behind. */
   taint(): void
 }
@@ -81,7 +81,7 @@ export class ScopedQuery extends WireQuery {
     this.#sentAt = performance.now()
     this.#connection = connection
     const preamble = this.#host.openScope(this)
-    this.name ??= this.#host.statementName(this.text, connection)
+    this.name ??= this.#host.statementName(this, connection)
     if (preamble !== undefined) {
       this.#owedCommands = preamble.commands
       this.#tail = preamble.tail

@@ -11,6 +11,9 @@ const REMEMBERED_TEXTS = 2_000
  */
 const PREPARED_PER_CONNECTION = 200
 
+/** Hexadecimal digits at the end of a home's name, which tell it from all others (`rowhouse.is_home`). */
+const HOME_SUFFIX = 12
+
 /**
  * Gives repeated statements a prepared-statement name, whoever sends them: an ORM's unnamed statements too.
  *
@@ -20,16 +23,23 @@ const PREPARED_PER_CONNECTION = 200
 export class StatementNames {
   readonly #seen = new LRUCache<string, string | true>({ max: REMEMBERED_TEXTS })
 
-  /** Returns the name for a text, or undefined while it should be sent unnamed. */
-  nameFor(text: string, connection: WireConnection): string | undefined {
+  /**
+   * Returns the name for a text, or undefined while it should be sent unnamed.
+   *
+   * @param home  schema the names in the text lead to: each has statements of its own, because PostgreSQL would plan a
+   *   shared one anew at each change of the search path, and fail where result columns differ
+   */
+  nameFor(text: string, home: string | undefined, connection: WireConnection): string | undefined {
     const known = this.#seen.get(text)
     if (known === undefined) {
       this.#seen.set(text, true)
       return undefined
     }
-    const name =
+    const base =
       known === true ? `rowhouse_${createHash('sha256').update(text).digest('base64url').slice(0, 32)}` : known
-    if (known === true) this.#seen.set(text, name)
+    if (known === true) this.#seen.set(text, base)
+    // The last part of a home's name is its tenant's; the first can be too long for a statement's name.
+    const name = home === undefined ? base : `${base}_${home.slice(-HOME_SUFFIX)}`
     if (connection.parsedStatements[name] !== undefined) return name
     // Sent but not confirmed: were its flush to fail early, a second Bind to that name would die with 26000.
     if (connection.submittedNamedStatements[name] !== undefined) return undefined

@@ -3,7 +3,7 @@ import { runInTransaction, settleInside, type TenantContext } from '../context/t
 import { StatementError } from '../errors.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
 import { cancelRunning } from './cancel.ts'
-import type { Executor } from './executor.ts'
+import type { Router } from './router.ts'
 import { type ScopedClient, toStatement } from './scoped-client.ts'
 import { createStatements, type RunStatement, type Statements, withTimeout } from './statements.ts'
 
@@ -30,26 +30,26 @@ export interface Transaction extends Statements {
 
 /** Runs `fn` between BEGIN and COMMIT on a connection of its own. */
 export async function runTransaction<T>(
-  executor: Executor,
+  router: Router,
   context: TenantContext,
   options: TransactionOptions,
   fn: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   options.signal?.throwIfAborted()
   const scoped = withTimeout(options.readOnly ? { ...context, readOnly: true } : context, options.timeoutMs)
-  return withBlock(executor, scoped, options, (block) =>
+  return withBlock(router, scoped, options, (block) =>
     runInTransaction(context, () => settleInside(() => fn(block.transaction()))),
   )
 }
 
 /** Opens a block, hands it to `fn`, ends it, and gives the connection back or away: whatever happens in between. */
 async function withBlock<T>(
-  executor: Executor,
+  router: Router,
   context: TenantContext,
   options: TransactionOptions,
   fn: (block: Block) => Promise<T>,
 ): Promise<T> {
-  const client = await executor.pool.checkOut(context, options.signal).catch((error) => {
+  const client = await router.checkOut(context, options.signal).catch((error) => {
     throw toRowhouseError(error, context.tenant.id)
   })
   const block = new Block(client, context)

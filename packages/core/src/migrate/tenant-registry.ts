@@ -3,27 +3,24 @@
 import { isIP } from 'node:net'
 import type pg from 'pg'
 import { ConfigError, TenantError } from '../errors.ts'
-import { SQLSTATE } from '../postgres/sqlstate.ts'
+import { RAISED, SQLSTATE } from '../postgres/sqlstate.ts'
 import { createApiKey, type NewApiKey } from '../resolve/api-key.ts'
 import { canonicalHost } from '../resolve/host.ts'
 import type { RootKey } from '../seal/tenant-key.ts'
 import { PLATFORM } from '../tenant/platform.ts'
 import { requireSlug } from '../tenant/slug.ts'
-import type { TenantState } from '../tenant/tenant.ts'
+import { type Tenant, type TenantRow, type TenantState, toTenant } from '../tenant/tenant.ts'
 import { isTenantId, requireTenantId, requireUnitId, type TenantId } from '../tenant/tenant-id.ts'
+import { atHome } from './home.ts'
 import { createHoneyToken } from './honey-token.ts'
 
 /** A tenant as the operator sees it. */
-export interface RegisteredTenant {
-  readonly id: TenantId
-  readonly slug: string
+export interface RegisteredTenant extends Tenant {
   readonly name: string
-  readonly state: TenantState
-  readonly model: 'pooled'
-  readonly epoch: number
-  readonly keyVersion: number
-  /** True while the key before the current one is still accepted. */
-  readonly oldKeyAccepted: boolean
+  /** Migrations reach rings one after the other. */
+  readonly ring: string
+  /** True while the key before the current one is still accepted; undefined where the tenant lives in another database. */
+  readonly oldKeyAccepted: boolean | undefined
   readonly createdAt: Date
 }
 
@@ -33,6 +30,8 @@ export interface TenantToCreate {
   readonly name?: string
   /** UUID, for tenants that exist elsewhere already. @defaultValue a new UUIDv7 */
   readonly id?: string
+  /** @defaultValue 'standard' */
+  readonly plan?: string
 }
 
 export type DecoyToCreate = Pick<TenantToCreate, 'slug' | 'name'>
@@ -68,24 +67,39 @@ const FIRST_KEY_VERSION = 1
 const MAX_NAME_LENGTH = 200
 
 const SELECT = `
-  select t.id, t.slug, t.name, t.state, 'pooled' as model, r.epoch, r.key_version as "keyVersion",
-         r.old_key_version is not null as "oldKeyAccepted", t.created_at as "createdAt"
-    from rowhouse.tenant t join rowhouse.resident r on r.tenant_id = t.id`
+  select t.id, t.slug, t.name, t.state, t.plan, t.ring, p.server, p.model, p.database_name, p.schema_name, p.epoch, p.key_version,
+         case when r.tenant_id is not null then r.old_key_version is not null end as old_key_accepted, t.created_at
+    from rowhouse.tenant t
+    join rowhouse.placement p on p.tenant_id = t.id
+    left join rowhouse.resident r on r.tenant_id = t.id and p.server = 'main' and p.model <> 'database'`
+
+interface RegisteredRow extends TenantRow {
+  readonly name: string
+  readonly ring: string
+  readonly old_key_accepted: boolean | null
+  readonly created_at: Date
+}
+
+function toRegistered(row: RegisteredRow): RegisteredTenant {
+  const { name, ring, old_key_accepted, created_at } = row
+  return { ...toTenant(row), name, ring, oldKeyAccepted: old_key_accepted ?? undefined, createdAt: created_at }
+}
 
 /** Two who change one tenant at the same time take turns: the second sees what the first one wrote. */
-const FOR_CHANGE = ' for update of r'
+const FOR_CHANGE = ' for update of p'
 
 export async function createTenant(
   client: pg.PoolClient,
   rootKey: RootKey,
-  { slug, name = slug, id }: TenantToCreate,
+  { slug, name = slug, id, plan = 'standard' }: TenantToCreate,
 ): Promise<RegisteredTenant> {
   requireSlug(slug)
   requireName(name, 'tenant')
   const tenantId = id === undefined ? await newId(client) : requireFreeId(id)
   await assertRootKey(client, rootKey)
-  const text = 'insert into rowhouse.tenant (id, slug, name) values ($1, $2, $3)'
-  await client.query(text, [tenantId, slug, name]).catch((error) => {
+  requirePlan(plan)
+  const text = 'insert into rowhouse.tenant (id, slug, name, plan) values ($1, $2, $3, $4)'
+  await client.query(text, [tenantId, slug, name, plan]).catch((error) => {
     throw explainTaken(error, slug, tenantId)
   })
   const { ipad, opad } = rootKey.deriveTenantKey(tenantId, FIRST_KEY_VERSION)
@@ -95,6 +109,8 @@ export async function createTenant(
     ipad,
     opad,
   ])
+  const placed = 'insert into rowhouse.placement (tenant_id, key_version) values ($1, $2)'
+  await client.query(placed, [tenantId, FIRST_KEY_VERSION])
   return requireTenant(client, tenantId)
 }
 
@@ -122,6 +138,11 @@ function explainTaken(error: unknown, slug: string, id: TenantId): unknown {
   return new RangeError(`Cannot create a tenant with id "${id}": there is one with this id`, { cause: error })
 }
 
+function explainLifecycle(error: unknown, slug: string, now: TenantState, wanted: TenantState): unknown {
+  if ((error as { constraint?: unknown }).constraint !== RAISED.tenantLifecycle) return error
+  return new TenantError('ERR_TENANT_STATE', `Cannot make tenant "${slug}" ${wanted}: it is ${now}`, { cause: error })
+}
+
 /** Keys derived from another root key would make seals that the database refuses, one tenant at a time. */
 async function assertRootKey(client: pg.PoolClient, rootKey: RootKey): Promise<void> {
   const { ipad, opad } = rootKey.deriveTenantKey(PLATFORM.id, PLATFORM.keyVersion)
@@ -143,7 +164,7 @@ async function newId(client: pg.PoolClient): Promise<TenantId> {
 
 export async function listTenants(client: pg.PoolClient, limit: number, after: string): Promise<RegisteredTenant[]> {
   const text = `${SELECT} where t.slug > $1 order by t.slug limit $2`
-  return (await client.query<RegisteredTenant>(text, [after, limit])).rows
+  return (await client.query<RegisteredRow>(text, [after, limit])).rows.map(toRegistered)
 }
 
 export async function findTenant(
@@ -152,8 +173,8 @@ export async function findTenant(
   lock = '',
 ): Promise<RegisteredTenant | undefined> {
   const column = isTenantId(tenant) ? 'id' : 'slug'
-  const { rows } = await client.query<RegisteredTenant>(`${SELECT} where t.${column} = $1${lock}`, [tenant])
-  return rows[0]
+  const { rows } = await client.query<RegisteredRow>(`${SELECT} where t.${column} = $1${lock}`, [tenant])
+  return rows[0] && toRegistered(rows[0])
 }
 
 async function requireTenant(client: pg.PoolClient, tenant: string, lock = ''): Promise<RegisteredTenant> {
@@ -163,29 +184,33 @@ async function requireTenant(client: pg.PoolClient, tenant: string, lock = ''): 
 }
 
 export async function setState(client: pg.PoolClient, tenant: string, state: TenantState): Promise<RegisteredTenant> {
-  const { id } = await requireTenant(client, tenant, FOR_CHANGE)
-  await client.query('update rowhouse.tenant set state = $2 where id = $1', [id, state])
-  await client.query('update rowhouse.resident set state = $2 where tenant_id = $1', [id, state])
+  const { id, slug, placement, state: now } = await requireTenant(client, tenant, FOR_CHANGE)
+  await client.query('update rowhouse.tenant set state = $2 where id = $1', [id, state]).catch((error) => {
+    throw explainLifecycle(error, slug, now, state)
+  })
+  await atHome(client, placement, (home) =>
+    home.query('update rowhouse.resident set state = $2 where tenant_id = $1', [id, state]),
+  )
   return requireTenant(client, id)
 }
 
 export async function rotateKey(client: pg.PoolClient, rootKey: RootKey, tenant: string): Promise<RegisteredTenant> {
   await assertRootKey(client, rootKey)
-  const { id, keyVersion } = await requireTenant(client, tenant, FOR_CHANGE)
+  const { id, keyVersion, placement } = await requireTenant(client, tenant, FOR_CHANGE)
   const { ipad, opad } = rootKey.deriveTenantKey(id, keyVersion + 1)
-  await client.query(
-    `update rowhouse.resident set old_key_version = key_version, old_ipad = ipad, old_opad = opad,
-            key_version = $2, ipad = $3, opad = $4 where tenant_id = $1`,
-    [id, keyVersion + 1, ipad, opad],
-  )
+  const text = `update rowhouse.resident set old_key_version = key_version, old_ipad = ipad, old_opad = opad,
+                       key_version = $2, ipad = $3, opad = $4 where tenant_id = $1 and key_version < $2`
+  await atHome(client, placement, (home) => home.query(text, [id, keyVersion + 1, ipad, opad]))
+  const known = 'update rowhouse.placement set key_version = $2, changed_at = now() where tenant_id = $1'
+  await client.query(known, [id, keyVersion + 1])
   return requireTenant(client, id)
 }
 
 export async function retireOldKey(client: pg.PoolClient, tenant: string): Promise<RegisteredTenant> {
-  const { id } = await requireTenant(client, tenant, FOR_CHANGE)
+  const { id, placement } = await requireTenant(client, tenant, FOR_CHANGE)
   const text =
     'update rowhouse.resident set old_key_version = null, old_ipad = null, old_opad = null where tenant_id = $1'
-  await client.query(text, [id])
+  await atHome(client, placement, (home) => home.query(text, [id]))
   return requireTenant(client, id)
 }
 
@@ -217,6 +242,12 @@ export function requireHostName(host: string): string {
   }
   if (isIP(name.replace(/^\[|\]$/g, '')) === 0 && !host.includes(':')) return name
   throw new RangeError(`Cannot use "${host}" as a domain: wanted a host name without port, no address`)
+}
+
+/** The rule of the registry's column. @throws {RangeError} */
+export function requirePlan(plan: string): void {
+  if (/^[a-z0-9][a-z0-9_-]{0,62}$/.test(plan)) return
+  throw new RangeError(`Cannot use "${plan}" as a plan: wanted 1 to 63 lower-case letters, digits, "-" and "_"`)
 }
 
 function requireName(name: string, of: string): void {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { DirectoryEntry, TenantKey } from '../tenant/directory.ts'
+import { MAIN_POOLED } from '../tenant/placement.ts'
 import { requireTenantId } from '../tenant/tenant-id.ts'
 import { createApiKey, fromApiKey } from './api-key.ts'
 import { fromFunction } from './from-function.ts'
@@ -12,7 +13,8 @@ const keys = { acme: createApiKey(), globex: createApiKey(), dormant: createApiK
 function tenant(slug: string): DirectoryEntry['tenant'] {
   const number = ['acme', 'globex', 'dormant'].indexOf(slug)
   const state = slug === 'dormant' ? 'suspended' : 'active'
-  return { id: requireTenantId(`00000000-0000-4000-8000-00000000000${number}`), slug, state, epoch: 1, keyVersion: 1 }
+  const id = requireTenantId(`00000000-0000-4000-8000-00000000000${number}`)
+  return { id, slug, state, plan: 'standard', placement: MAIN_POOLED, epoch: 1, keyVersion: 1 }
 }
 
 function answer(key: TenantKey): DirectoryEntry | undefined {

@@ -3,12 +3,22 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { findTenantContext, runWithTenantContext } from '../context/tenant-context.ts'
 import type { DirectoryEntry, TenantKey } from '../tenant/directory.ts'
+import { MAIN_POOLED } from '../tenant/placement.ts'
+import type { Tenant } from '../tenant/tenant.ts'
 import { requireTenantId } from '../tenant/tenant-id.ts'
 import { createTenantDirectory, type DirectoryOptions } from './tenant-directory.ts'
 
 const slug = (value: string): TenantKey => ({ by: 'slug', value })
 const idOf = (n: number) => requireTenantId(`00000000-0000-4000-8000-${String(n).padStart(12, '0')}`)
-const tenant = (n: number) => ({ id: idOf(n), slug: `tenant-${n}`, state: 'active' as const, epoch: 1, keyVersion: 1 })
+const tenant = (n: number): Tenant => ({
+  id: idOf(n),
+  slug: `tenant-${n}`,
+  state: 'active',
+  plan: 'standard',
+  placement: MAIN_POOLED,
+  epoch: 1,
+  keyVersion: 1,
+})
 
 /** Knows tenant-1, tenant-2, …; counts what it is asked. */
 function open(options: Partial<DirectoryOptions> = {}) {

@@ -1,3 +1,4 @@
+import { MAIN_POOLED } from './placement.ts'
 import type { Tenant } from './tenant.ts'
 import type { TenantId } from './tenant-id.ts'
 
@@ -11,6 +12,8 @@ export const PLATFORM: Tenant = Object.freeze({
   id: '00000000-0000-0000-0000-000000000000' as TenantId,
   slug: 'platform',
   state: 'active',
+  plan: 'platform',
+  placement: MAIN_POOLED,
   epoch: 1,
   keyVersion: 1,
 })

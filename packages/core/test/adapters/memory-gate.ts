@@ -4,6 +4,7 @@ import type { TenantGate } from '../../src/resolve/gate.ts'
 import { createResolver } from '../../src/resolve/resolver.ts'
 import type { TenantSource } from '../../src/resolve/tenant-source.ts'
 import type { DirectoryEntry, TenantDirectory, TenantKey } from '../../src/tenant/directory.ts'
+import { MAIN_POOLED } from '../../src/tenant/placement.ts'
 import type { Tenant, TenantState } from '../../src/tenant/tenant.ts'
 import { requireTenantId } from '../../src/tenant/tenant-id.ts'
 
@@ -22,7 +23,7 @@ const slugs = ['acme', 'globex', 'initech', 'umbrella', 'dormant']
 function tenantOf(slug: string): Tenant {
   const state: TenantState = slug === 'dormant' ? 'suspended' : 'active'
   const id = requireTenantId(`00000000-0000-4000-8000-00000000000${slugs.indexOf(slug)}`)
-  return { id, slug, state, epoch: 1, keyVersion: 1 }
+  return { id, slug, state, plan: 'standard', placement: MAIN_POOLED, epoch: 1, keyVersion: 1 }
 }
 
 export function createMemoryGate(sources: readonly TenantSource[]): MemoryGate {

@@ -21,7 +21,12 @@ const options = () => ({ url: empty.adminUrl, rootKey: empty.rootKey })
 describe('install()', () => {
   it('shows its SQL in a dry run and changes nothing', async () => {
     const { applied } = await install({ ...options(), dryRun: true })
-    expect(applied.map(({ name }) => name)).toEqual(['000001-foundation.sql', '000002-protect.sql', '000003-close.sql'])
+    expect(applied.map(({ name }) => name)).toEqual([
+      '000001-foundation.sql',
+      '000002-protect.sql',
+      '000003-close.sql',
+      '000004-placements.sql',
+    ])
     expect((await admin.query(`select to_regnamespace('rowhouse') as found`)).rows).toEqual([{ found: null }])
   })
 
@@ -36,7 +41,7 @@ describe('install()', () => {
 
   it('is safe when two install at once, and changes nothing the second time', async () => {
     const reports = await Promise.all([install(options()), install(options())])
-    expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 3])
+    expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 4])
     expect((await install(options())).applied).toEqual([])
   })
 

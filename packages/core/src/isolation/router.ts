@@ -1,0 +1,221 @@
+import type { Pool, PoolClient, QueryResult } from 'pg'
+import { runWithoutTenantContext, type TenantContext } from '../context/tenant-context.ts'
+import { ConfigError, TenantError } from '../errors.ts'
+import { readConnectionUrl, urlOfDatabase } from '../postgres/connection-url.ts'
+import { isContextRefused } from '../postgres/database-error.ts'
+import { SQLSTATE } from '../postgres/sqlstate.ts'
+import type { Sealer } from '../seal/seal.ts'
+import type { TenantDirectory } from '../tenant/directory.ts'
+import { MAIN_POOLED, type Placement } from '../tenant/placement.ts'
+import { PLATFORM } from '../tenant/platform.ts'
+import type { Tenant } from '../tenant/tenant.ts'
+import { ConnectionBudget } from './connection-budget.ts'
+import { Executor, type ExecutorConfig, type RunOptions } from './executor.ts'
+import type { ScopedClient } from './scoped-client.ts'
+import type { Statement, StatementCost } from './scoped-query.ts'
+import { UsageMeter } from './usage.ts'
+
+export interface RouterConfig extends Omit<ExecutorConfig, 'keepsLane' | 'record' | 'recordWait' | 'route'> {
+  /** Connections of this process to one server, over all its databases. */
+  readonly connectionsPerServer: number
+}
+
+/** What the registry says about a server, for a process that routes to it. */
+export interface ServerEntry {
+  readonly name: string
+  readonly app_url: string | null
+}
+
+/** Databases held ready; others are opened again when they are asked for. */
+const MAX_DATABASES = 500
+/** How often an unknown server makes the registry be read again, in milliseconds. */
+const SERVERS_MIN_AGE_MS = 1_000
+
+/**
+ * Sends each statement to the database its tenant lives in.
+ *
+ * Where that is comes with the tenant, from the registry. It may be old: then the database refuses the seal, the tenant
+ * is looked up again and the statement sent once more to where it lives now. It never ran, or was rolled back.
+ */
+export class Router {
+  readonly usage = new UsageMeter()
+  readonly #config: RouterConfig
+  readonly #sealer: Sealer
+  readonly #central: Executor
+  readonly #budgets = new Map<string, ConnectionBudget>()
+  /** By server and database, least recently used first. */
+  readonly #executors = new Map<string, Executor>()
+  #urls: ReadonlyMap<string, string | null> = new Map()
+  #urlsReadMs = Number.NEGATIVE_INFINITY
+  #reading: Promise<void> | undefined
+  #directory: TenantDirectory | undefined
+  #listServers: (() => Promise<readonly ServerEntry[]>) | undefined
+
+  constructor(config: RouterConfig, sealer: Sealer) {
+    this.#config = {
+      ...config,
+      onAlarm: (alarm) => {
+        this.usage.recordAlarm(alarm.kind)
+        config.onAlarm(alarm)
+      },
+    }
+    this.#sealer = sealer
+    this.#central = this.#createExecutor(MAIN_POOLED.server, config.url, true)
+  }
+
+  /** The pool applications see. Its own connections lead to the central database, its work wherever the tenant lives. */
+  get pool(): Pool {
+    return this.#central.pool
+  }
+
+  /** Connections open now, by server. */
+  get connections(): ReadonlyMap<string, number> {
+    return new Map([...this.#budgets].map(([server, budget]) => [server, budget.open]))
+  }
+
+  /** Says where to look up tenants whose seal was refused, and servers. */
+  setRegistry(directory: TenantDirectory, listServers: () => Promise<readonly ServerEntry[]>): void {
+    this.#directory = directory
+    this.#listServers = listServers
+  }
+
+  run(context: TenantContext, statement: Statement, options?: RunOptions): Promise<QueryResult> {
+    const sealedAs = this.#sealer.currentTenant(context.tenant)
+    return this.#send(sealedAs, context, statement, options).catch(async (error) => {
+      if (!livesElsewhere(error) || context.tenant === PLATFORM) throw error
+      await this.#refresh(context, sealedAs, error)
+      return this.#send(this.#sealer.currentTenant(context.tenant), context, statement, options)
+    })
+  }
+
+  async checkOut(context: TenantContext, signal?: AbortSignal): Promise<ScopedClient & PoolClient> {
+    const sealedAs = this.#sealer.currentTenant(context.tenant)
+    try {
+      return await (await this.#executorOf(sealedAs)).checkOut(context, signal)
+    } catch (error) {
+      if (!livesElsewhere(error)) throw error
+      await this.#refresh(context, sealedAs, error)
+      return (await this.#executorOf(this.#sealer.currentTenant(context.tenant))).checkOut(context, signal)
+    }
+  }
+
+  /** Waits for running statements, then closes all connections. */
+  async close(): Promise<void> {
+    await Promise.all([this.#central, ...this.#executors.values()].map((executor) => executor.close()))
+  }
+
+  #send(tenant: Tenant, context: TenantContext, statement: Statement, options?: RunOptions): Promise<QueryResult> {
+    const executor = this.#executorOf(tenant)
+    if (executor instanceof Executor) return executor.run(context, statement, options)
+    return executor.then((opened) => opened.run(context, statement, options))
+  }
+
+  /** The central one without a promise in between: most statements of most installations go there. */
+  #executorOf({ placement }: Tenant): Executor | Promise<Executor> {
+    if (placement.database === undefined && placement.server === MAIN_POOLED.server) return this.#central
+    const key = `${placement.server}/${placement.database ?? ''}`
+    const known = this.#executors.get(key)
+    if (known === undefined) return this.#open(key, placement)
+    this.#executors.delete(key)
+    this.#executors.set(key, known)
+    return known
+  }
+
+  async #open(key: string, placement: Placement): Promise<Executor> {
+    const shared = await this.#urlOf(placement.server)
+    // Another statement may have opened it meanwhile.
+    const known = this.#executors.get(key)
+    if (known !== undefined) return known
+    const url = placement.database === undefined ? shared : urlOfDatabase(shared, placement.database)
+    const executor = this.#createExecutor(placement.server, url, false)
+    this.#executors.set(key, executor)
+    this.#closeSurplus()
+    return executor
+  }
+
+  #closeSurplus(): void {
+    if (this.#executors.size <= MAX_DATABASES) return
+    for (const [key, executor] of this.#executors) {
+      if (this.#executors.size <= MAX_DATABASES) return
+      if (!executor.isIdle) continue
+      this.#executors.delete(key)
+      executor.close().catch(() => {})
+    }
+  }
+
+  async #urlOf(server: string): Promise<string> {
+    if (server === MAIN_POOLED.server) return this.#config.url
+    if (!this.#urls.has(server)) await this.#readServers()
+    const reference = this.#urls.get(server)
+    if (typeof reference === 'string') return readConnectionUrl(reference, `server "${server}"`)
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot reach server "${server}": the registry names no URL for the application; add it with "rowhouse server add"`,
+    )
+  }
+
+  #readServers(): Promise<void> {
+    if (performance.now() - this.#urlsReadMs < SERVERS_MIN_AGE_MS) return Promise.resolve()
+    this.#reading ??= (this.#listServers?.() ?? Promise.resolve([]))
+      .then((entries) => {
+        this.#urls = new Map(entries.map(({ name, app_url }) => [name, app_url]))
+        this.#urlsReadMs = performance.now()
+      })
+      .finally(() => {
+        this.#reading = undefined
+      })
+    return this.#reading
+  }
+
+  #createExecutor(server: string, url: string, central: boolean): Executor {
+    let budget = this.#budgets.get(server)
+    if (budget === undefined) {
+      const { connectionsPerServer: max, waitTimeoutMs } = this.#config
+      budget = new ConnectionBudget({ server, max, waitTimeoutMs })
+      this.#budgets.set(server, budget)
+    }
+    const config: ExecutorConfig = {
+      ...this.#config,
+      url,
+      keepsLane: central,
+      lanes: central ? this.#config.lanes : Math.min(this.#config.lanes, 1),
+      record: (context, error, cost) => this.#record(context, error, cost),
+      recordWait: (context, waitedMs) => this.usage.recordWait(context, waitedMs),
+      ...(central ? { route: this } : {}),
+    }
+    return new Executor(config, this.#sealer, budget)
+  }
+
+  #record(context: TenantContext, error: Error | undefined, cost: StatementCost): void {
+    this.usage.record(context, error, cost)
+    // A statement on a checked-out connection cannot be sent again elsewhere, but the next one shall go the right way.
+    if (error === undefined || !livesElsewhere(error) || context.tenant === PLATFORM) return
+    this.#refresh(context, this.#sealer.currentTenant(context.tenant), error).catch(() => {})
+  }
+
+  /** Looks the tenant up again. Throws `refused` when nothing is newer than what was sealed. */
+  async #refresh(context: TenantContext, sealedAs: Tenant, refused: unknown): Promise<void> {
+    // Another statement of this tenant may have found out first; its finding serves this one too.
+    if (this.#sealer.currentTenant(context.tenant) !== sealedAs) return
+    this.#directory?.invalidate(sealedAs.id)
+    const find = () => this.#directory?.find({ by: 'id', value: sealedAs.id })
+    const fresh = (await runWithoutTenantContext(find))?.tenant
+    if (fresh === undefined) {
+      throw new TenantError('ERR_TENANT_NOT_FOUND', 'Cannot continue for this tenant: it no longer exists', {
+        tenantId: sealedAs.id,
+      })
+    }
+    if (fresh.state !== 'active') {
+      throw new TenantError('ERR_TENANT_SUSPENDED', `Cannot continue for this tenant: it is ${fresh.state}`, {
+        tenantId: sealedAs.id,
+      })
+    }
+    if (fresh.epoch === sealedAs.epoch && fresh.keyVersion === sealedAs.keyVersion) throw refused
+    this.#sealer.replaceTenant(context.tenant, fresh)
+  }
+}
+
+/** The database knows no such seal, or is gone: what the registry said is old. */
+function livesElsewhere(error: unknown): boolean {
+  return isContextRefused(error) || (error as { code?: unknown } | undefined)?.code === SQLSTATE.undefinedDatabase
+}
