@@ -13,3 +13,5 @@ export type {
   TenantToCreate,
 } from './migrate/tenant-registry.ts'
 export { createTenantAdmin, type TenantAdmin } from './migrate/tenants.ts'
+export { readConnectionUrl, urlOfDatabase } from './postgres/connection-url.ts'
+export { parseRootKey, type RootKey } from './seal/tenant-key.ts'

@@ -1,0 +1,148 @@
+import pg from 'pg'
+import { ConfigError, UnavailableError } from 'rowhouse'
+import { readConnectionUrl, urlOfDatabase } from 'rowhouse/install'
+
+/** A database tenants live in. */
+export interface DatabaseAddress {
+  /** Name in the registry of servers. */
+  readonly server: string
+  /** Undefined for the one the server's URL names: the shared one. */
+  readonly database: string | undefined
+}
+
+/** Where a tenant's tables are: a database, and in it the tenant's own schema or the application's. */
+export interface HomeAddress extends DatabaseAddress {
+  readonly schema: string | undefined
+}
+
+/** How many connections of the operator one database is given at most. */
+const PER_DATABASE = 8
+const CONNECT_TIMEOUT_MS = 10_000
+/** Thousands of databases are visited one after the other; each connection is closed soon after the visit. */
+const IDLE_CLOSE_MS = 1_000
+
+/**
+ * Connections of the operator to the central database and to every database of every server.
+ *
+ * URLs come from the registry as references (`env:NAME`, `file:/path`) and are read when they are needed, so that a
+ * rotated password is found without a restart.
+ */
+export class OperatorConnections {
+  readonly central: pg.Pool
+  readonly #centralUrl: string
+  readonly #pools = new Map<string, pg.Pool>()
+
+  constructor(centralUrl: string) {
+    this.#centralUrl = centralUrl
+    this.central = openPool(centralUrl)
+  }
+
+  /**
+   * Hands a connection to a database to `fn` and takes it back.
+   *
+   * @throws {ConfigError} `ERR_CONFIG_INVALID` when the server is unknown, its URL is not set, or the login is refused
+   * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`; safe to retry
+   */
+  async use<T>(address: DatabaseAddress, fn: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const pool = await this.#poolOf(address)
+    const client = await pool.connect().catch((error: Error) => {
+      throw toConnectError(error, address)
+    })
+    let broken = true
+    try {
+      const result = await fn(client)
+      broken = false
+      return result
+    } finally {
+      // After an error nobody knows what state the session is in.
+      client.release(broken)
+    }
+  }
+
+  /** Runs `fn` in one transaction as `rowhouse_owner`. */
+  transact<T>(address: DatabaseAddress, fn: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    return this.use(address, async (client) => {
+      await client.query('begin')
+      try {
+        await client.query('set local role rowhouse_owner')
+        const result = await fn(client)
+        await client.query('commit')
+        return result
+      } catch (error) {
+        await client.query('rollback').catch(() => {})
+        throw error
+      }
+    })
+  }
+
+  /** The operator's URL of a database, for what needs a connection of its own kind. A secret. */
+  async urlOf({ server, database }: DatabaseAddress): Promise<string> {
+    const url = server === 'main' ? this.#centralUrl : await this.#serverUrl(server)
+    return database === undefined ? url : urlOfDatabase(url, database)
+  }
+
+  /** Closes what is open to a database, so that it can be copied or dropped. */
+  async disconnect(address: DatabaseAddress): Promise<void> {
+    const key = keyOf(address)
+    const pool = this.#pools.get(key)
+    this.#pools.delete(key)
+    await pool?.end()
+  }
+
+  async close(): Promise<void> {
+    const pools = [this.central, ...this.#pools.values()]
+    this.#pools.clear()
+    await Promise.all(pools.map((pool) => pool.end()))
+  }
+
+  async #poolOf(address: DatabaseAddress): Promise<pg.Pool> {
+    if (address.server === 'main' && address.database === undefined) return this.central
+    const key = keyOf(address)
+    const url = await this.urlOf(address)
+    const known = this.#pools.get(key)
+    if (known !== undefined && known.options.connectionString === url) return known
+    const pool = openPool(url)
+    this.#pools.set(key, pool)
+    return pool
+  }
+
+  async #serverUrl(server: string): Promise<string> {
+    const text = 'select admin_url from rowhouse.server where name = $1'
+    const { rows } = await this.central.query<{ admin_url: string | null }>(text, [server])
+    if (rows[0] === undefined) {
+      throw new ConfigError(
+        'ERR_CONFIG_INVALID',
+        `Cannot reach server "${server}": the registry knows none of this name`,
+      )
+    }
+    return readConnectionUrl(rows[0].admin_url ?? '', `server "${server}" as operator`)
+  }
+}
+
+function keyOf({ server, database }: DatabaseAddress): string {
+  return `${server}/${database ?? ''}`
+}
+
+function openPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString,
+    max: PER_DATABASE,
+    idleTimeoutMillis: IDLE_CLOSE_MS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    application_name: 'rowhouse-server',
+  })
+  // A connection lost while idle is replaced at the next use; without a listener it would end the process.
+  pool.on('error', () => {})
+  return pool
+}
+
+function toConnectError(error: Error, address: DatabaseAddress): Error {
+  const { code } = error as { code?: unknown }
+  const where = `server "${address.server}"${address.database === undefined ? '' : `, database "${address.database}"`}`
+  if (typeof code === 'string' && /^28|^3D000$/.test(code)) {
+    return new ConfigError('ERR_CONFIG_INVALID', `Cannot log in to ${where} as operator: ${error.message}`, {
+      cause: error,
+    })
+  }
+  return new UnavailableError('ERR_DATABASE_UNAVAILABLE', `Cannot reach ${where}: ${error.message}`, { cause: error })
+}
