@@ -1,0 +1,50 @@
+import type { Model } from '../placing/placement-rules.ts'
+import measured from './measured-costs.json' with { type: 'json' }
+
+/** What a tenant without rows costs, per model, on one machine and one version of PostgreSQL. */
+export interface MeasuredCosts {
+  readonly generated: string
+  /** Day of the measurement. */
+  readonly date: string
+  readonly machine: {
+    readonly cores: number
+    readonly cpu: string
+    readonly memoryBytes: number
+    readonly node: string
+  }
+  /** Version, e.g. `18.4`. */
+  readonly postgres: string
+  /** What was measured: everything below is for a tenant of this shape. */
+  readonly shape: {
+    readonly tenants: number
+    readonly tables: number
+    readonly indexesPerTable: number
+    readonly policiesPerTable: number
+    readonly rows: number
+  }
+  readonly models: Readonly<Record<Model, ModelCosts>>
+  readonly backend: {
+    /** Private memory of a connection that asked nothing but `select 1`. */
+    readonly idlePrivateBytes: number
+    readonly privateBytesAfterOneTenant: number
+    readonly privateBytesAfterAllSchemas: number
+    /** What a connection keeps for each table or index it ever opened: it is never given back. */
+    readonly cacheBytesPerRelation: number
+    readonly growth: readonly { readonly relations: number; readonly cacheBytes: number }[]
+  }
+}
+
+/** Per tenant. */
+export interface ModelCosts {
+  readonly diskBytes: number
+  readonly files: number
+  readonly catalogRows: number
+  readonly relations: number
+  /** Share of a tenant in adding one column, one tenant at a time, connecting included where it is needed. */
+  readonly migrateMs: number
+  /** Shared buffers its catalogs and empty indexes occupy after its tables were used once. */
+  readonly bufferBytes: number
+}
+
+/** The figures `advise` cites. They come from `test/advise/measure-costs.ts` and are replaced by running it. */
+export const MEASURED_COSTS: MeasuredCosts = measured
