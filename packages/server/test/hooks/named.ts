@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { Secret } from 'rowhouse'
 
 /** BIND's server, as Debian's package `bind9` installs it. */
-export const NAMED = '/usr/sbin/named'
+const NAMED = '/usr/sbin/named'
 export const hasNamed = existsSync(NAMED)
 export const ZONE = 'example.test'
 
