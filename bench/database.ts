@@ -8,6 +8,8 @@ export const ROWS = 500_000
 export interface BenchDatabase {
   readonly adminUrl: string
   readonly appUrl: string
+  /** Returns the same two logins on another database of the server. */
+  urlsFor(database: string): { readonly adminUrl: string; readonly appUrl: string }
   readonly rootKey: string
   readonly tenants: readonly { readonly id: string; readonly slug: string }[]
   readonly admin: pg.Client
@@ -32,14 +34,19 @@ export async function openBenchDatabase(): Promise<BenchDatabase> {
   await bootstrap.connect()
   await bootstrap.query('create database bench')
   await bootstrap.end()
-  const adminUrl = postgres.urlFor('bench')
+  const urlsFor = (database: string) => ({
+    adminUrl: postgres.urlFor(database),
+    appUrl: postgres.urlFor(database, { user: 'rowhouse_app', password: PASSWORD }),
+  })
+  const { adminUrl, appUrl } = urlsFor('bench')
   await install({ url: adminUrl, rootKey: ROOT_KEY, appPassword: PASSWORD })
   const admin = new pg.Client({ connectionString: adminUrl })
   await admin.connect()
   const tenants = await createTenants(adminUrl)
   return {
     adminUrl,
-    appUrl: postgres.urlFor('bench', { user: 'rowhouse_app', password: PASSWORD }),
+    appUrl,
+    urlsFor,
     rootKey: ROOT_KEY,
     tenants,
     admin,
@@ -89,11 +96,4 @@ export async function fillTables({ admin, tenants }: BenchDatabase): Promise<voi
       create policy p on ${table} using (tenant_id = (select current_setting('${setting}')::uuid))`)
   }
   await admin.query('vacuum analyze')
-}
-
-/** Returns the URL of another database of the same server. */
-export function onDatabase(url: string, database: string): string {
-  const other = new URL(url)
-  other.pathname = `/${database}`
-  return other.href
 }

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { install } from 'rowhouse/install'
 import { applyFreightSchema } from 'rowhouse-example-freight'
 import { ALL_RULES, attackStage, diagnose, fuzz, inject, mutate, setStage } from 'rowhouse-proof'
-import { type BenchDatabase, onDatabase } from './database.ts'
+import type { BenchDatabase } from './database.ts'
 import { round } from './measure.ts'
 
 const TABLES = 1_000
@@ -57,7 +57,7 @@ function seconds(ms: number): number {
 
 async function makeDatabase(db: BenchDatabase, name: string) {
   await db.admin.query(`create database ${name}`)
-  const urls = { adminUrl: onDatabase(db.adminUrl, name), appUrl: onDatabase(db.appUrl, name) }
+  const urls = db.urlsFor(name)
   await install({ url: urls.adminUrl, rootKey: db.rootKey })
   return urls
 }
