@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -51,6 +51,8 @@ async function rowhouse(argv: readonly string[], env: Record<string, string> = {
 /** Leaves the server's own settings out: they are those of the machine the tests run on. */
 const OF_THE_SCHEMA = ['L01', 'L04', 'L07', 'L09', 'L17', 'L27'].flatMap((id) => ['--rule', id])
 
+const dayAhead = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)
+
 describe('rowhouse doctor', () => {
   it('has nothing to say about a protected table', async () => {
     const { code, stdout, stderr } = await rowhouse(['doctor', ...OF_THE_SCHEMA])
@@ -77,7 +79,7 @@ describe('rowhouse doctor', () => {
   it('accepts a finding for a time, with a reason', async () => {
     await admin.query('grant truncate on item to rowhouse_app')
     const file = join(folder, 'baseline.json')
-    const until = new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10)
+    const until = dayAhead(30)
     await writeFile(file, '{ "entries": [] }')
     const asked = ['doctor', '--rule', 'L17', '--baseline', file]
     expect(await rowhouse([...asked, '--accept', 'emptied by the nightly import', '--until', until])).toMatchObject({
@@ -103,6 +105,29 @@ describe('rowhouse doctor', () => {
     expect(code).toBe(78)
     expect(stderr).toContain(`ERR_CONFIG_INVALID: ${message}`)
   })
+
+  it.each([
+    ['--sarif', []],
+    ['--fix', []],
+    ['--baseline', ['--accept', 'known for long', '--until', dayAhead(30)]],
+  ])('says which file of %s cannot be written', async (flag, more) => {
+    await admin.query('grant truncate on item to rowhouse_app')
+    const link = join(folder, 'rowhouse-baseline.json')
+    await symlink('/nowhere/file', link)
+    const home = process.cwd()
+    process.chdir(folder)
+    try {
+      const named = flag === '--baseline' ? more : [flag, '/nowhere/file']
+      const { code, stderr } = await rowhouse(['doctor', '--rule', 'L17', ...named])
+      const path = flag === '--baseline' ? 'rowhouse-baseline.json' : '/nowhere/file'
+      expect(code).toBe(78)
+      expect(stderr).toContain(`ERR_CONFIG_INVALID: Cannot write "${path}" for ${flag}: ENOENT`)
+    } finally {
+      process.chdir(home)
+      await rm(link)
+      await admin.query('revoke truncate on item from rowhouse_app')
+    }
+  })
 })
 
 describe('rowhouse verify', () => {
@@ -119,6 +144,23 @@ describe('rowhouse verify', () => {
     )
     expect(JSON.parse(await readFile(sarif, 'utf8'))).toMatchObject({ runs: [{ results: [] }] })
     expect(await readFile(audit, 'utf8')).toContain(`0 attacks leaked, ${report.refused} were refused`)
+  })
+
+  it('keeps its result where a file of it cannot be written', async () => {
+    const sarif = join(folder, 'kept.sarif')
+    const { code, stdout, stderr } = await rowhouse([
+      ...['verify', '--json', '--junit', '/nowhere/verify.xml', '--sarif', sarif],
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({ leaked: 0, void: 0, isolated: true })
+    expect(JSON.parse(await readFile(sarif, 'utf8'))).toMatchObject({ version: '2.1.0' })
+    expect(code).toBe(78)
+    const said = stderr.trim().split('\n').at(-1) ?? ''
+    expect(JSON.parse(said)).toEqual({
+      error: {
+        code: 'ERR_CONFIG_INVALID',
+        message: expect.stringMatching(/^Cannot write "\/nowhere\/verify.xml" for --junit: ENOENT/),
+      },
+    })
   })
 
   it('fails and names the attack when a wall is missing', async () => {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { buildCommand } from '@stricli/core'
 import { ConfigError } from 'rowhouse'
 import {
@@ -13,6 +13,7 @@ import {
 } from 'rowhouse-proof'
 import { type AdminFlags, adminUrlFileFlag, type Context, command, type Io, jsonFlag } from '../command.ts'
 import { FINDINGS } from '../exit-code.ts'
+import { writeOutputFiles } from '../output-file.ts'
 import { printJson } from '../print.ts'
 import { adminSettings } from '../settings.ts'
 import { readVersion } from '../version.ts'
@@ -42,7 +43,10 @@ export const doctorCommand = buildCommand<Flags, [], Context>({
       ...(baseline === undefined ? {} : { baseline }),
       ...(io.signal === undefined ? {} : { signal: io.signal }),
     })
-    if (flags.sarif !== undefined) await writeFile(flags.sarif, `${JSON.stringify(sarifOf(diagnosis), null, 2)}\n`)
+    if (flags.sarif !== undefined) {
+      const text = `${JSON.stringify(sarifOf(diagnosis), null, 2)}\n`
+      await writeOutputFiles([{ flag: '--sarif', path: flags.sarif, text }])
+    }
     const fixes = flags.fix === undefined ? undefined : await writeFixes(flags.fix, diagnosis.findings)
     if (flags.accept !== undefined) return acceptAll(io, flags, file, baseline?.entries ?? [], diagnosis)
     if (flags.json)
@@ -147,7 +151,8 @@ async function acceptAll(
       'Cannot accept findings for ever: add --until with a day, at most a year ahead',
     )
   const { entries } = newBaseline(findings, flags.accept ?? '', flags.until)
-  await writeFile(file, `${JSON.stringify({ entries: [...known, ...entries] }, null, 2)}\n`)
+  const text = `${JSON.stringify({ entries: [...known, ...entries] }, null, 2)}\n`
+  await writeOutputFiles([{ flag: '--baseline', path: file, text }])
   if (flags.json) printJson(io, { accepted: entries.length, baseline: file })
   else io.stderr.write(`${entries.length} findings accepted until ${flags.until}, in ${file}\n`)
   return undefined
@@ -164,7 +169,7 @@ async function writeFixes(file: string, findings: readonly Finding[]): Promise<W
   const fixes: WrittenFix[] = []
   if (transactional !== undefined) fixes.push({ file, sql: transactional })
   if (concurrent !== undefined) fixes.push({ file: file.replace(/(\.sql)?$/, '.concurrent.sql'), sql: concurrent })
-  for (const fix of fixes) await writeFile(fix.file, fix.sql)
+  await writeOutputFiles(fixes.map(({ file: path, sql: text }) => ({ flag: '--fix', path, text })))
   return fixes
 }
 

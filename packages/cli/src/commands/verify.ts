@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises'
 import { buildCommand } from '@stricli/core'
 import { ConfigError } from 'rowhouse'
 import {
@@ -19,6 +18,7 @@ import {
 import { type AdminFlags, adminUrlFileFlag, type Context, command, type Io, jsonFlag } from '../command.ts'
 import { type ExampleDatabase, openExample } from '../example.ts'
 import { FINDINGS } from '../exit-code.ts'
+import { type OutputFile, writeOutputFiles } from '../output-file.ts'
 import { printJson } from '../print.ts'
 import { progressLine } from '../progress.ts'
 import { adminSettings, appSettings } from '../settings.ts'
@@ -136,22 +136,29 @@ async function verifySchema(io: Io, flags: Flags, urls: Urls): Promise<number | 
           ...signal,
         })
       : undefined
-    if (flags.junit !== undefined) await writeFile(flags.junit, verifyToJunit(report))
-    if (flags.sarif !== undefined)
-      await writeFile(flags.sarif, `${JSON.stringify(verifyToSarif(report, readVersion()), null, 2)}\n`)
-    if (flags.report !== undefined) {
-      const diagnosis = await diagnose({ url: urls.adminUrl, ...signal })
-      await writeFile(
-        flags.report,
-        writeAudit({ report, diagnosis, version: readVersion(), ...(mutations === undefined ? {} : { mutations }) }),
-      )
-    }
+    // Minutes of work are not lost to a path that cannot be written.
     if (flags.json) printJson(io, jsonOf(report, mutations))
     else print(io, report, mutations)
+    await writeOutputFiles(resultFiles(flags, report))
+    if (flags.report !== undefined) {
+      const diagnosis = await diagnose({ url: urls.adminUrl, ...signal })
+      const audit = { report, diagnosis, version: readVersion(), ...(mutations === undefined ? {} : { mutations }) }
+      await writeOutputFiles([{ flag: '--report', path: flags.report, text: writeAudit(audit) }])
+    }
     return report.isolated && (mutations?.survivors.length ?? 0) === 0 ? undefined : FINDINGS
   } finally {
     await stage.close()
   }
+}
+
+function resultFiles({ junit, sarif }: Flags, report: VerifyReport): OutputFile[] {
+  const files: OutputFile[] = []
+  if (junit !== undefined) files.push({ flag: '--junit', path: junit, text: verifyToJunit(report) })
+  if (sarif !== undefined) {
+    const log = verifyToSarif(report, readVersion())
+    files.push({ flag: '--sarif', path: sarif, text: `${JSON.stringify(log, null, 2)}\n` })
+  }
+  return files
 }
 
 function jsonOf({ cells, ...report }: VerifyReport, mutations: MutationReport | undefined) {
