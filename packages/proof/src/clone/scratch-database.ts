@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { MigrationError } from 'rowhouse'
-import { requireOperatorUrl, toConnectError } from './operator-error.ts'
+import { type Purpose, requireOperatorUrl, SCRATCH, toConnectError } from '../operator/operator-error.ts'
 
 /** Everything these tools make on a server carries this prefix, so that what an unplugged machine left is found again. */
 const PREFIX = 'rowhouse_scratch_'
@@ -136,16 +136,16 @@ const CONNECT_TIMEOUT_MS = 10_000
  * @throws {ConfigError} `ERR_ADMIN_REQUIRED` without a URL, `ERR_CONFIG_INVALID` when it is none or the login is refused
  * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE` when the server is not reached; safe to retry
  */
-export async function connect(url: string): Promise<pg.Client> {
+export async function connect(url: string, purpose: Purpose = SCRATCH): Promise<pg.Client> {
   const client = new pg.Client({
-    connectionString: requireOperatorUrl(url),
+    connectionString: requireOperatorUrl(url, purpose),
     application_name: 'rowhouse-proof',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     options: '-c search_path=pg_catalog',
   })
   client.on('error', () => {})
   await client.connect().catch((error: Error) => {
-    throw toConnectError(error)
+    throw toConnectError(error, purpose)
   })
   return client
 }

@@ -1,5 +1,12 @@
 import pg from 'pg'
 import { ConfigError, isRowhouseError, MigrationError, StatementError, UnavailableError } from 'rowhouse'
+import {
+  type Purpose,
+  requireOperatorUrl,
+  toConnectError,
+  toLostError,
+  toOperatorError,
+} from '../operator/operator-error.ts'
 import type { Finding } from '../report/finding.ts'
 import { applyBaseline, type Baseline, type BaselineEntry } from './baseline.ts'
 import { type Examination, examine } from './examine.ts'
@@ -139,7 +146,7 @@ function quoteAll(names: readonly string[]): string {
 
 async function withDoctor<T>(options: DiagnoseOptions, fn: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
-    connectionString: requireUrl(options.url),
+    connectionString: requireOperatorUrl(options.url, EXAMINATION),
     application_name: 'rowhouse-doctor',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     options: '-c search_path=pg_catalog -c default_transaction_read_only=on',
@@ -156,7 +163,7 @@ async function withDoctor<T>(options: DiagnoseOptions, fn: (client: pg.Client) =
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
     await client.connect().catch((error: Error) => {
-      throw toConnectError(error)
+      throw toConnectError(error, EXAMINATION)
     })
     await begin(client)
     const result = await fn(client)
@@ -176,23 +183,6 @@ async function begin(client: pg.Client): Promise<void> {
   await client.query('begin transaction isolation level repeatable read, read only')
   await client.query(`set local statement_timeout = '${STATEMENT_TIMEOUT}'`)
   await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
-}
-
-/** The messages never repeat the URL: it holds a password. */
-function requireUrl(url: string | undefined): string {
-  if (url === undefined || url === '') {
-    throw new ConfigError(
-      'ERR_ADMIN_REQUIRED',
-      'Cannot examine a database without an operator login: set ROWHOUSE_ADMIN_URL, or give the URL of the database',
-    )
-  }
-  if (!/^postgres(?:ql)?:\/\//.test(url) || !URL.canParse(url)) {
-    throw new ConfigError(
-      'ERR_CONFIG_INVALID',
-      'Cannot read the URL of the database: wanted postgres://user:password@host:port/database, with special characters percent-encoded',
-    )
-  }
-  return url
 }
 
 async function assertServer(client: pg.Client): Promise<void> {
@@ -218,62 +208,37 @@ async function assertRoles(client: pg.Client, names: readonly string[]): Promise
   )
 }
 
-/** Credentials and databases that will not work however often they are tried. */
-const LOGIN_REFUSED = /^28|^3D000$/
-const PRIVILEGE_MISSING = '42501'
+const EXAMINATION: Purpose = {
+  task: 'examine a database',
+  login: 'examine the database',
+  goOn: 'with the examination',
+  work: 'examine the database',
+  wanted: 'a superuser, or the login that installed Rowhouse',
+}
+
 const LOCK_NOT_AVAILABLE = '55P03'
 const CANCELLED = '57014'
-/** Class 57P: somebody ends the backend or the server. Class 08: the connection is gone. */
-const CONNECTION_LOST = /^57P|^08/
-
-function toConnectError(error: Error): Error {
-  const { code } = error as { code?: unknown }
-  if (typeof code === 'string' && LOGIN_REFUSED.test(code)) {
-    return new ConfigError(
-      'ERR_CONFIG_INVALID',
-      `Cannot log in to examine the database: ${error.message}; correct the URL of the database`,
-      { cause: error },
-    )
-  }
-  return new UnavailableError('ERR_DATABASE_UNAVAILABLE', `Cannot reach the database: ${error.message}`, {
-    cause: error,
-  })
-}
 
 function toDoctorError(error: unknown, lost: boolean): unknown {
   if (isRowhouseError(error) || !(error instanceof Error)) return error
-  const facts = { cause: error }
-  const code = String((error as { code?: unknown }).code ?? '')
-  if (lost || CONNECTION_LOST.test(code)) {
-    return new UnavailableError(
-      'ERR_DATABASE_UNAVAILABLE',
-      `Cannot go on with the examination: ${error.message}`,
-      facts,
-    )
-  }
-  if (code === PRIVILEGE_MISSING) {
-    return new MigrationError(
-      'ERR_PRIVILEGE_MISSING',
-      `Cannot examine the database with this login: ${error.message}; use a superuser, or the login that installed Rowhouse`,
-      facts,
-    )
-  }
+  // What a statement said of a connection that is gone may be anything.
+  if (lost) return toLostError(error, EXAMINATION)
+  const { code } = error as { code?: unknown }
   if (code === LOCK_NOT_AVAILABLE) {
     return new UnavailableError(
       'ERR_TIMEOUT',
       `Cannot examine the database now: ${error.message}; somebody changes its tables, try again when that is done`,
-      facts,
+      { cause: error },
     )
   }
   if (code === CANCELLED) {
-    const stopped = { ...facts, sqlState: code }
     return new StatementError(
       'ERR_STATEMENT_CANCELLED',
       `Cannot finish the examination: ${error.message}; run it again`,
-      stopped,
+      { cause: error, sqlState: code },
     )
   }
-  return error
+  return toOperatorError(error, EXAMINATION)
 }
 
 /** Says what would help a rule that could not ask. */

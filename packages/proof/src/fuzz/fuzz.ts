@@ -5,7 +5,7 @@ import type { Case } from './statement.ts'
 import { requireWeakness, WEAKNESSES, type Weakness } from './weaknesses.ts'
 
 export interface FuzzOptions {
-  /** URL of a login that may create databases on a server where Rowhouse's roles exist, and of any database there. */
+  /** URL of a superuser on a server where Rowhouse's roles exist, and of any database there. */
   readonly adminUrl: string
   /** URL of `rowhouse_app` on the same server; the database in it is replaced. */
   readonly appUrl: string

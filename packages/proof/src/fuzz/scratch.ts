@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
+import type { Client } from 'pg'
 import { createTenantAdmin, install, protect } from 'rowhouse/install'
 import { onDatabase, openScratchServer, type ScratchServer } from '../clone/scratch-database.ts'
+import { onConnection } from '../operator/on-connection.ts'
 import {
   ACTING,
   OWN_UNITS,
@@ -95,15 +96,8 @@ async function castSet(mould: MadeMould, weakness: Weakness | undefined): Promis
   return { rootKey, adminUrl, appUrl: (side) => onDatabase(mould.appUrl, nameOf(side)), drop }
 }
 
-export async function withClient<T>(url: string, fn: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, application_name: 'rowhouse-fuzz' })
-  client.on('error', () => {}) // a lost connection is reported by the next statement
-  await client.connect()
-  try {
-    return await fn(client)
-  } finally {
-    await client.end()
-  }
+export function withClient<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
+  return onConnection(url, fn, { application_name: 'rowhouse-fuzz' })
 }
 
 async function prepare(url: string, rootKey: string): Promise<void> {

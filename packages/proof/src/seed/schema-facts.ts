@@ -66,6 +66,8 @@ export interface TableFacts {
   readonly unitScoped: boolean
   /** Whether Rowhouse protects it. */
   readonly walled: boolean
+  /** Whether the application has the right to read its tenant's column. */
+  readonly readable: boolean
   readonly partitioned: boolean
   /** What a row of a partitioned table must say to have a place; undefined where any will do. */
   readonly bound: PartitionBound | undefined
@@ -98,7 +100,7 @@ export interface SchemaFacts {
   readonly functions: readonly FunctionFacts[]
 }
 
-/** Reads the facts. @param appRole  whose EXECUTE on functions counts */
+/** Reads the facts. @param appRole  whose rights to tables and functions count */
 export async function readSchemaFacts(client: Client, survey: Survey, appRole: string): Promise<SchemaFacts> {
   const { rows } = await client.query<{ facts: SchemaFacts }>(FACTS_SQL, [
     JSON.stringify(Object.fromEntries(survey.tenantTables.map(({ oid, column }) => [oid, column]))),
@@ -131,6 +133,7 @@ base as (
 select json_build_object(
   'tables', coalesce((select json_agg(json_build_object(
       'name', r.name, 'tenantColumn', r.tenant_column,
+      'readable', r.tenant_column is not null and has_schema_privilege($2, r.relnamespace, 'usage') and has_column_privilege($2, r.oid, r.tenant_column, 'select'),
       'walled', exists (select from pg_policy w where w.polrelid = r.oid and w.polname = 'rowhouse_wall'),
       'unitScoped', exists (select from pg_policy w where w.polrelid = r.oid and w.polname = 'rowhouse_unit'), 'partition', r.relispartition, 'partitioned', r.relkind = 'p',
       'parent', (select format('%I.%I', pn.nspname, p.relname) from pg_inherits h join pg_class p on p.oid = h.inhparent join pg_namespace pn on pn.oid = p.relnamespace where h.inhrelid = r.oid order by h.inhseqno limit 1),

@@ -2,6 +2,7 @@
 
 import type { Client, QueryResult } from 'pg'
 import type { RequestFacts } from 'rowhouse'
+import { quoted } from '../seed/quoted.ts'
 import { inPartition, type Row, type RowPlan } from '../seed/row-plan.ts'
 import type { SchemaFacts, TableFacts } from '../seed/schema-facts.ts'
 
@@ -62,13 +63,18 @@ export interface Arena {
   readonly credentials: Credentials
   /** As this one, without the victim's rows: what the attacker must see here, too. */
   readonly alone: Library
-  /** Opens a connection of the application without the library, for as long as `fn` runs. */
-  raw<T>(fn: (client: Client) => Promise<T>): Promise<T>
+  /** Opens a connection of the application without the library, for as long as `fn` runs. @param options  as in the startup packet, e.g. `-c a.b=c` */
+  raw<T>(fn: (client: Client) => Promise<T>, options?: string): Promise<T>
 }
 
 /** Returns a statement on what Rowhouse calls its own, in the words of the library that is attacked. */
 export function spoken({ library }: Arena, sql: string): string {
   return library.translate?.(sql) ?? sql
+}
+
+/** Returns the attacker's own context, as the library made it. */
+export async function ownContextOf({ library, attacker }: Arena): Promise<string> {
+  return String((await library.contextOf(attacker))[0]?.values[0])
 }
 
 /** Returns the row of a table, or throws: attacks on tables without rows are not run. */
@@ -80,5 +86,5 @@ export function rowOf(arena: Arena, table: TableFacts, tenant: TenantRef, number
 
 /** Name of the tenant's column as SQL wants it; only tables that have one are attacked. */
 export function tenantColumnOf(table: TableFacts): string {
-  return `"${(table.tenantColumn ?? '').replaceAll('"', '""')}"`
+  return quoted(table.tenantColumn ?? '')
 }

@@ -1,3 +1,5 @@
+import { isRowhouseError } from 'rowhouse'
+import { isConnectionLost } from '../operator/operator-error.ts'
 import type { SchemaFacts, TableFacts } from '../seed/schema-facts.ts'
 import type { Arena } from './arena.ts'
 import type { WeaknessId } from './weaknesses.ts'
@@ -24,6 +26,8 @@ export interface Attempt {
   readonly how: string
   /** Nothing of the victim was seen; what is missing is the error. */
   readonly silent?: true
+  /** It ended before anything was refused or leaked: it counts for nothing. */
+  readonly broken?: true
 }
 
 /**
@@ -64,6 +68,15 @@ export function leaked(how: string): Attempt {
   return { leaked: true, how }
 }
 
+export function broken(how: string): Attempt {
+  return { leaked: false, how: `the attack broke: ${how}`, broken: true }
+}
+
+/** Judges a number of rows by how many of them are the victim's. */
+export function judgeForeign(foreign: unknown): Attempt {
+  return Number(foreign) > 0 ? leaked(`${Number(foreign)} rows of the victim`) : refused('own rows only')
+}
+
 /** Cells of all tables that belong to tenants. */
 export function tenantTables(facts: SchemaFacts, verb: string): Cell[] {
   return facts.tables
@@ -73,13 +86,29 @@ export function tenantTables(facts: SchemaFacts, verb: string): Cell[] {
 
 export const onDatabase = (verb: string): Cell[] => [{ target: 'database', verb }]
 
-/** Runs what should be refused: an error is a refusal, and `judge` says what a success means. */
+/**
+ * Runs what should be refused: an error is a refusal, and `judge` says what a success means.
+ *
+ * @throws what `assertRefusal` throws
+ */
 export async function expectRefusal<T>(act: () => Promise<T>, judge: (result: T) => Attempt): Promise<Attempt> {
   try {
     return judge(await act())
   } catch (error) {
+    assertRefusal(error)
     return refused(describe(error))
   }
+}
+
+const CANCELLED = '57014'
+
+/**
+ * Throws an error that refused nothing: the database went away, had no room or no time. Every other one is a refusal,
+ * also one without a code, which is how other libraries than Rowhouse refuse.
+ */
+export function assertRefusal(error: unknown): void {
+  const again = isRowhouseError(error) && error.retryable
+  if (again || isConnectionLost(error) || sqlstateOf(error) === CANCELLED) throw error
 }
 
 /** SQLSTATE or code of an error, and the first words of what it says. */

@@ -1,6 +1,7 @@
 import type { Attack, LaterSurface, Residual } from './attack.ts'
 import { aroundAttacks } from './attacks/around.ts'
 import { contextAttacks } from './attacks/context.ts'
+import { forgeryAttacks } from './attacks/forgeries.ts'
 import { oracleAttacks } from './attacks/oracles.ts'
 import { readingAttacks } from './attacks/reading.ts'
 import { unitAttacks } from './attacks/units.ts'
@@ -12,6 +13,7 @@ export const ATTACKS: readonly Attack[] = [
   ...readingAttacks,
   ...writingAttacks,
   ...aroundAttacks,
+  ...forgeryAttacks,
   ...contextAttacks,
   ...oracleAttacks,
   ...unitAttacks,

@@ -1,7 +1,7 @@
 /** Sets the stage: a scratch copy of a schema with rows in it, and copies of that copy, intact and weakened. */
 
 import { randomBytes } from 'node:crypto'
-import pg, { type Client } from 'pg'
+import type { Client } from 'pg'
 import { ConfigError } from 'rowhouse'
 import { createTenantAdmin, install } from 'rowhouse/install'
 import { applyStage, findUncloned, type Refused, type Uncloned } from '../clone/clone-schema.ts'
@@ -14,6 +14,7 @@ import {
   type ScratchServer,
 } from '../clone/scratch-database.ts'
 import { type Survey, takeSurvey } from '../doctor/survey.ts'
+import { onConnection } from '../operator/on-connection.ts'
 import { planRows, type RowPlan } from '../seed/row-plan.ts'
 import { readSchemaFacts, type SchemaFacts } from '../seed/schema-facts.ts'
 import { quoted, seedRows } from '../seed/seed-rows.ts'
@@ -23,7 +24,7 @@ import { openRowhouseLibrary } from './rowhouse-library.ts'
 import { WEAKNESSES, type Weakness, type WeaknessId } from './weaknesses.ts'
 
 export interface StageOptions {
-  /** Login that may create databases, on the database whose schema is judged. Nothing is written there. */
+  /** Login of a superuser, on the database whose schema is judged. Nothing is written there. */
   readonly adminUrl: string
   /** The application's own login. */
   readonly appUrl: string
@@ -44,6 +45,8 @@ export interface Stage {
 export interface OpenArena extends Arena {
   close(): Promise<void>
 }
+
+const NAMED = { application_name: 'rowhouse-verify' } as const
 
 /** Fixed, so that rows and reports are the same in every run. */
 export const ATTACKER: TenantRef = { id: '0a77ac00-0000-4000-8000-00000000000a', slug: 'verify-attacker' }
@@ -104,6 +107,7 @@ async function build(url: string, blueprint: Blueprint): Promise<Pick<Made, 'unc
     const empty = await seedRows(client, facts, plan, { attacker: ATTACKER.id, victim: VICTIM.id })
     for (const { version, name, sha256, applied_at } of migrations)
       await client.query('insert into rowhouse.migration values ($1, $2, $3, $4)', [version, name, sha256, applied_at])
+    await client.query(MAIN_SERVER)
     const open = [...late, ...(await applyStage(client, statements, 'guards'))]
     const rights = await applyStage(client, statements, 'rights')
     const credentials = await admitTenants(url, rootKey)
@@ -117,6 +121,13 @@ async function build(url: string, blueprint: Blueprint): Promise<Pick<Made, 'unc
     await client.end()
   }
 }
+
+/** The only row Rowhouse's own schema comes with: the server this database is on, where tenants are placed. */
+const MAIN_SERVER = `do $$ begin
+  if to_regclass('rowhouse.server') is not null then
+    insert into rowhouse.server (name, region) values ('main', 'local') on conflict do nothing;
+  end if;
+end $$`
 
 async function admitTenants(url: string, rootKey: string): Promise<Credentials> {
   await install({ url, rootKey })
@@ -216,7 +227,7 @@ async function openArena(
       attacker: ATTACKER,
       victim: VICTIM,
       credentials: made.credentials,
-      raw: (fn) => onConnection(rawUrl, fn),
+      raw: (fn, options) => onConnection(rawUrl, fn, { ...NAMED, ...(options === undefined ? {} : { options }) }),
       close,
     }
   } catch (error) {
@@ -233,10 +244,11 @@ interface Alone {
 
 async function openAlone(made: Made, change: string | undefined): Promise<Alone> {
   const name = await made.server.create(made.whole)
-  await onConnection(onDatabase(made.adminUrl, name), async (client) => {
+  const prepare = async (client: Client) => {
     if (change !== undefined) await client.query(change)
     await removeVictim(client, made.facts)
-  })
+  }
+  await onConnection(onDatabase(made.adminUrl, name), prepare, NAMED)
   const library = await openRowhouseLibrary(onDatabase(made.appUrl, name), made.rootKey)
   const close = async () => {
     await library.close()
@@ -291,15 +303,4 @@ function refreshSql(view: string): string {
     refresh materialized view ${view};
     execute pg_catalog.format('alter materialized view ${view.replaceAll("'", "''").replaceAll('%', '%%')} owner to %s', was);
   end $$`
-}
-
-async function onConnection<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, application_name: 'rowhouse-verify' })
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    return await fn(client)
-  } finally {
-    await client.end().catch(() => {})
-  }
 }

@@ -1,12 +1,12 @@
 import { isRowhouseError } from 'rowhouse'
 import type { Uncloned } from '../clone/clone-schema.ts'
-import { toOperatorError } from '../clone/operator-error.ts'
-import { type Attack, type Attempt, type Cell, describe, type LaterSurface, type Residual } from './attack.ts'
+import { SCRATCH, toOperatorError } from '../operator/operator-error.ts'
+import { type Attack, type Attempt, broken, type Cell, describe, type LaterSurface, type Residual } from './attack.ts'
 import { ATTACKS, LATER_SURFACES, RESIDUALS } from './attacks.ts'
 import { type OpenArena, type Stage, type StageOptions, setStage } from './stage.ts'
 import type { WeaknessId } from './weaknesses.ts'
 
-/** What became of an attack on one cell. `void`: its control did not succeed, so that its refusal means nothing. */
+/** What became of an attack on one cell. `void`: it broke, or its control did not succeed: that it came to nothing means nothing. */
 export type Verdict = 'refused' | 'leaked' | 'not-applicable' | 'void'
 
 export interface VerifiedCell {
@@ -71,7 +71,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     }
   } catch (error) {
     options.signal?.throwIfAborted()
-    throw toOperatorError(error)
+    throw toOperatorError(error, SCRATCH)
   }
 }
 
@@ -171,12 +171,12 @@ export async function findLeak(stage: Stage, change: string, signal?: AbortSigna
   return undefined
 }
 
-/** An attack that breaks has not been refused: it counts as void, by what it says. */
+/** An attack that breaks has not been refused. */
 async function attempt(arena: OpenArena, attack: Attack, cell: Cell): Promise<Attempt> {
   try {
     return await attack.attempt(arena, cell)
   } catch (error) {
-    return { leaked: false, how: `the attack broke: ${describe(error)}` }
+    return broken(describe(error))
   }
 }
 
@@ -243,6 +243,7 @@ function judgeCell(
   if (reason !== undefined || result === undefined || control === undefined)
     return { ...named, verdict: 'not-applicable', how: reason ?? 'not run' }
   if (result.leaked) return { ...named, verdict: 'leaked', how: result.how, controlFired: control.leaked }
+  if (result.broken === true) return { ...named, verdict: 'void', how: result.how, controlFired: control.leaked }
   if (!control.leaked)
     return {
       ...named,

@@ -67,6 +67,7 @@ async function verdictOf(
   const came = await attempt().catch((error: unknown) => {
     throw new Error(`Attack ${attack.id} "${attack.title}" broke on ${cell.target}: ${describe(error)}`)
   })
+  if (came.broken === true) throw new Error(`Attack ${attack.id} "${attack.title}" on ${cell.target}: ${came.how}`)
   if (!came.leaked) return { verdict: 'refused', how: came.how }
   if (came.silent === true) return { verdict: 'empty', how: came.how }
   const by = surface === 'context' ? `, by setting ${peer.setting}` : ''

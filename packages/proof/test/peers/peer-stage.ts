@@ -4,12 +4,12 @@ import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
 import { connect, onDatabase, openScratchServer, type ScratchServer } from '../../src/clone/scratch-database.ts'
 import { takeSurvey } from '../../src/doctor/survey.ts'
+import { onConnection } from '../../src/operator/on-connection.ts'
 import { planRows, type RowPlan } from '../../src/seed/row-plan.ts'
 import { readSchemaFacts, type SchemaFacts, type TableFacts } from '../../src/seed/schema-facts.ts'
 import { insertSql, seedRows, VICTIM_ONLY } from '../../src/seed/seed-rows.ts'
 import type { Arena } from '../../src/verify/arena.ts'
 import { ATTACKER, removeVictim, strip, VICTIM } from '../../src/verify/stage.ts'
-import { onConnection } from './on-connection.ts'
 import type { Keys, Peer } from './peer.ts'
 
 export interface PeerStage {
@@ -76,7 +76,8 @@ async function build(
     await client.query('set search_path = public, pg_catalog')
     await client.query(await peer.walls(tables, [ATTACKER, VICTIM], app))
     await client.query('analyze')
-    return { facts, plan }
+    // What the walls grant came after the facts were read.
+    return { facts: { ...facts, tables: facts.tables.map((table) => ({ ...table, readable: true })) }, plan }
   } finally {
     await client.end()
   }
@@ -135,7 +136,7 @@ async function withArena<T>(
       attacker: ATTACKER,
       victim: VICTIM,
       credentials: { attackerKey: 'none', victimKey: 'none' },
-      raw: (act) => onConnection(appUrl, act),
+      raw: (act, options) => onConnection(appUrl, act, options === undefined ? {} : { options }),
     })
   } finally {
     await library.close()

@@ -3,10 +3,9 @@
 import { randomBytes } from 'node:crypto'
 import { install, protect } from 'rowhouse/install'
 import { onDatabase, openScratchServer } from '../../src/clone/scratch-database.ts'
-
+import { onConnection } from '../../src/operator/on-connection.ts'
 import { type VerifiedCell, verify } from '../../src/verify/verify.ts'
 import type { PeerCell } from './attack-peer.ts'
-import { onConnection } from './on-connection.ts'
 import { packageVersion } from './package-version.ts'
 
 export const ROWHOUSE = {

@@ -5,8 +5,11 @@ import type pg from 'pg'
 import { isRowhouseError } from 'rowhouse'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../../../core/test/support/database.ts'
-import { type Stage, setStage } from '../../src/verify/stage.ts'
+import type { Arena } from '../../src/verify/arena.ts'
+import { ATTACKS } from '../../src/verify/attacks.ts'
+import { ATTACKER, type Stage, setStage, VICTIM } from '../../src/verify/stage.ts'
 import { findLeak, type VerifyReport, verify } from '../../src/verify/verify.ts'
+import { believing } from '../../src/verify/weaknesses.ts'
 import { HOSTILE_SCHEMA } from '../doctor/hostile-schema.ts'
 import { asAdmin, createOperator, createSmallDatabase, type Operator } from './small-schema.ts'
 
@@ -150,8 +153,18 @@ const HOLES: readonly Hole[] = [
   },
   {
     what: 'the context is not checked',
-    sql: `create or replace view rowhouse.sealed with (security_barrier = true) as select nullif(substr(current_setting('rowhouse.seal', true), 65, 36), '')::uuid as id, null::uuid[] as units, null::text as actor`,
-    found: /^(CTX-07|APP-2\d) /,
+    sql: believing('true'),
+    found: /^CTX-07 .*public\.item own signature, victim's name/,
+  },
+  {
+    what: 'the attacker may change what is said in its own seal',
+    sql: believing(`a.tenant_id = '${ATTACKER.id}'`),
+    found: /^APP-22 .*public\.item later expiry : accepted: 3 rows/,
+  },
+  {
+    what: 'seals of an earlier placement are still accepted',
+    sql: 'alter table rowhouse.resident disable trigger accept_stamps',
+    found: /^APP-23 .*public\.item another epoch : accepted: 3 rows/,
   },
   {
     what: 'large objects are open',
@@ -163,6 +176,27 @@ const HOLES: readonly Hole[] = [
 test.each(HOLES)('a hole is found: $what', async ({ sql, found }) => {
   stage ??= await setStage(urls(database))
   expect(await findLeak(stage, `set local search_path = public, pg_catalog; ${sql}`)).toMatch(found)
+})
+
+test('CTX-11 brings the context along before the first statement', async () => {
+  stage ??= await setStage(urls(database))
+  const arena = await stage.openArena('whole', 'unsigned')
+  try {
+    const attack = ATTACKS.find(({ id }) => id === 'CTX-11')
+    const [cell] = attack?.cells(stage.facts) ?? []
+    if (attack === undefined || cell === undefined) throw new Error('there is no attack CTX-11')
+    let brought = ''
+    const raw: Arena['raw'] = (fn, options) =>
+      arena.raw(async (client) => {
+        const { rows } = await client.query<{ seal: string }>(`select current_setting('rowhouse.seal', true) as seal`)
+        brought = rows[0]?.seal ?? ''
+        return fn(client)
+      }, options)
+    expect(await attack.attempt({ ...arena, raw }, cell)).toEqual({ leaked: true, how: '4 rows of the victim' })
+    expect(brought.slice(64, 100)).toBe(VICTIM.id)
+  } finally {
+    await arena.close()
+  }
 })
 
 /** These need rows of their own: the hole has to be there before there are any. */

@@ -2,7 +2,17 @@
 
 import type { SchemaFacts } from '../../seed/schema-facts.ts'
 import { type Arena, type Library, spoken } from '../arena.ts'
-import { type Attack, type Attempt, type Cell, expectRefusal, leaked, onDatabase, refused } from '../attack.ts'
+import {
+  type Attack,
+  type Attempt,
+  assertRefusal,
+  type Cell,
+  expectRefusal,
+  leaked,
+  onDatabase,
+  refused,
+  sqlstateOf,
+} from '../attack.ts'
 
 /** A statement that must fail on the application's connection, and what its success means. */
 interface Forbidden {
@@ -342,7 +352,8 @@ async function compareWithAlone(arena: Arena, sql: string): Promise<Attempt> {
         .sort()
         .join('\n')
     } catch (error) {
-      return `error ${(error as { cause?: { code?: string } }).cause?.code ?? (error as { code?: string }).code}`
+      assertRefusal(error)
+      return `error ${sqlstateOf(error)}`
     }
   }
   const [here, alone] = [await answer(arena.library), await answer(arena.alone)]

@@ -4,7 +4,16 @@ import { planRows, type Row, type RowPlan } from '../../seed/row-plan.ts'
 import type { ForeignKeyFacts, KeyFacts, SchemaFacts, TableFacts } from '../../seed/schema-facts.ts'
 import { insertSql, NOBODYS, quoted, VICTIM_ONLY } from '../../seed/seed-rows.ts'
 import { type Arena, rowOf } from '../arena.ts'
-import { type Attack, type Attempt, type Cell, expectRefusal, leaked, refused, sqlstateOf } from '../attack.ts'
+import {
+  type Attack,
+  type Attempt,
+  assertRefusal,
+  type Cell,
+  expectRefusal,
+  leaked,
+  refused,
+  sqlstateOf,
+} from '../attack.ts'
 
 export const oracleAttacks: readonly Attack[] = [
   {
@@ -207,6 +216,7 @@ async function answerOf(arena: Arena, sql: string): Promise<string> {
       return rowCount === 0 ? 'nothing written' : 'written'
     })
   } catch (error) {
+    assertRefusal(error)
     const { constraint, cause } = error as { constraint?: unknown; cause?: { constraint?: string } }
     return `${sqlstateOf(error)} ${cause?.constraint ?? (typeof constraint === 'string' ? constraint : '')}`
   }
@@ -224,6 +234,7 @@ async function provokeError(arena: Arena, { table }: Cell): Promise<Attempt> {
     try {
       await arena.library.asTenant(arena.attacker, sql)
     } catch (error) {
+      assertRefusal(error)
       const { message, cause } = error as Error & { cause?: { message?: string; detail?: string; where?: string } }
       const said = [message, cause?.message, cause?.detail, cause?.where].join(' ')
       if (said.includes(arena.victim.id)) return leaked('the message contains a value of the victim')

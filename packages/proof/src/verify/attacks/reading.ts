@@ -2,7 +2,18 @@
 
 import type { TableFacts } from '../../seed/schema-facts.ts'
 import { type Arena, spoken, tenantColumnOf } from '../arena.ts'
-import { type Attack, type Attempt, type Cell, expectRefusal, leaked, refused, tenantTables } from '../attack.ts'
+import {
+  type Attack,
+  type Attempt,
+  assertRefusal,
+  type Cell,
+  expectRefusal,
+  judgeForeign,
+  leaked,
+  refused,
+  sqlstateOf,
+  tenantTables,
+} from '../attack.ts'
 
 /** What a shape is given: table, tenant's column and the two ids, all ready to splice. */
 interface Splice {
@@ -136,8 +147,8 @@ export const readingAttacks: readonly Attack[] = [
         )
         return refused('no row of the victim was divided by')
       } catch (error) {
-        const state =
-          (error as { code?: string; cause?: { code?: string } }).cause?.code ?? (error as { code?: string }).code
+        assertRefusal(error)
+        const state = sqlstateOf(error)
         return state === '22012' ? leaked('division by zero: the row is there') : refused(String(state))
       }
     },
@@ -194,7 +205,7 @@ export const readingAttacks: readonly Attack[] = [
             await db.query(`select set_config('row_security', 'off', true)`)
             return db.query(`select count(*) filter (where ${c}::text = ${victim})::int as foreign from ${t}`)
           }),
-        ({ rows }) => judgeCount(rows[0]?.foreign),
+        ({ rows }) => judgeForeign(rows[0]?.foreign),
       ),
   },
   {
@@ -221,7 +232,7 @@ export const readingAttacks: readonly Attack[] = [
             }
             return 0
           }),
-        judgeCount,
+        judgeForeign,
       ),
   },
   {
@@ -240,7 +251,7 @@ export const readingAttacks: readonly Attack[] = [
             const backwards = await db.query('fetch backward all from rows')
             return [...forwards.rows, ...backwards.rows].filter(({ tenant }) => tenant === arena.victim.id).length
           }),
-        judgeCount,
+        judgeForeign,
       ),
   },
 ]
@@ -259,7 +270,7 @@ function fromShape(shape: Shape): Attack {
     attempt: (arena, cell) =>
       expectRefusal(
         () => arena.library.asTenant(arena.attacker, shape.sql(spliceOf(arena, cell))),
-        ({ rows }) => judgeCount(rows[0]?.foreign),
+        ({ rows }) => judgeForeign(rows[0]?.foreign),
       ),
   }
 }
@@ -267,10 +278,6 @@ function fromShape(shape: Shape): Attack {
 function spliceOf(arena: Arena, { table }: Cell): Splice {
   if (table === undefined) throw new Error('Cannot attack a cell without a table')
   return { t: table.name, c: tenantColumnOf(table), victim: `'${arena.victim.id}'` }
-}
-
-function judgeCount(foreign: unknown): Attempt {
-  return Number(foreign) > 0 ? leaked(`${Number(foreign)} rows of the victim`) : refused('own rows only')
 }
 
 async function withoutContext(arena: Arena, cell: Cell, before: readonly string[]): Promise<Attempt> {
@@ -284,7 +291,7 @@ async function withoutContext(arena: Arena, cell: Cell, before: readonly string[
       }),
     ({ rows }) =>
       Number(rows[0]?.foreign) > 0
-        ? judgeCount(rows[0]?.foreign)
+        ? judgeForeign(rows[0]?.foreign)
         : { ...leaked('no error: an empty answer hides that the tenant is missing'), silent: true },
   )
 }
