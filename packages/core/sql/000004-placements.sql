@@ -169,7 +169,9 @@ alter table rowhouse.tenant
     ('provisioning', 'standby', 'active', 'suspended', 'failed', 'offboarding', 'erased')),
   add column plan text not null default 'standard' check (plan ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
   add column ring text not null default 'general' check (ring ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
-  add column labels jsonb not null default '{}' check (jsonb_typeof(labels) = 'object');
+  add column labels jsonb not null default '{}' check (jsonb_typeof(labels) = 'object'),
+  -- The request it was made for: the same one twice makes one tenant.
+  add column request text unique check (length(request) between 1 and 200);
 
 create function rowhouse.check_lifecycle() returns trigger
 language plpgsql
@@ -180,7 +182,7 @@ begin
     if new.state in ('provisioning', 'active', 'suspended') then return new; end if;
   elsif old.state = new.state or (old.state, new.state) in (
       ('provisioning', 'active'), ('provisioning', 'standby'), ('provisioning', 'failed'), ('failed', 'provisioning'),
-      ('standby', 'active'), ('standby', 'failed'), ('active', 'suspended'), ('suspended', 'active'),
+      ('standby', 'provisioning'), ('standby', 'failed'), ('active', 'suspended'), ('suspended', 'active'),
       ('active', 'offboarding'), ('suspended', 'offboarding'), ('offboarding', 'suspended'), ('offboarding', 'erased')) then
     return new;
   end if;

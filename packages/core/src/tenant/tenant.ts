@@ -5,7 +5,7 @@ import type { TenantId } from './tenant-id.ts'
  * Lifecycle of a tenant. `active` is the only state in which the database answers for it:
  *
  * - `provisioning`: being made; becomes `active`, `standby` or `failed`.
- * - `standby`: made in advance, waits for a customer.
+ * - `standby`: made in advance, waits for a customer; is provisioned the rest of the way when one comes.
  * - `active`: serves requests.
  * - `suspended`: exists, refuses everybody; resumes to `active`.
  * - `failed`: could not be made; what was made of it is undone or waits to be resumed.

@@ -1,4 +1,5 @@
 import type { Logger, TenantId } from 'rowhouse'
+import type { HomeAddress } from '../registry/operator-connections.ts'
 
 /** The tenant a step works for, as the registry knows it. */
 export interface StepTenant {
@@ -6,7 +7,13 @@ export interface StepTenant {
   readonly slug: string
   readonly name: string
   readonly plan: string | undefined
+  /** Region of the server the tenant lives on. */
   readonly region: string | undefined
+  readonly labels?: Readonly<Record<string, string>>
+  /** The first person of the tenant, as the sign-up named it. */
+  readonly administrator?: { readonly email: string; readonly name?: string } | undefined
+  /** Where its tables are: for steps that write into them. */
+  readonly home?: HomeAddress
 }
 
 /** What a step is given. */

@@ -1,0 +1,148 @@
+import { ConfigError, type Logger } from 'rowhouse'
+import { createTenantAdmin, parseRootKey, type RegisteredTenant, type TenantAdmin } from 'rowhouse/install'
+import type { Migration } from './fleet/migration.ts'
+import { readMigrations } from './fleet/migration-folder.ts'
+import { compilePlacementRules } from './placing/compile-rules.ts'
+import type { Model, PlacementRules } from './placing/placement-rules.ts'
+import { openJournal } from './provision/journal.ts'
+import type { Provisioning } from './provision/provisioning.ts'
+import type { ProvisioningRequest } from './provision/provisioning-request.ts'
+import { type ProvisioningStep, requireStepName } from './provision/step.ts'
+import { ensureTemplate } from './provision/template-database.ts'
+import { fillStandby, provisionTenant, setProvisioning } from './provision/tenants.ts'
+import { findOrphans, type Orphan } from './registry/find-orphans.ts'
+import { OperatorConnections } from './registry/operator-connections.ts'
+import { addServer, listServers, type RegisteredServer, type ServerToAdd, setServerState } from './registry/servers.ts'
+
+export interface ControlPlaneOptions {
+  /** The operator's URL of the central database. From env or a file, never a flag. */
+  readonly url: string | undefined
+  /** The root key all databases are installed with. From env or a file. */
+  readonly rootKey: string | undefined
+  /** Folder of the application's migrations, e.g. `prisma/migrations`. @defaultValue none: tenants start with no tables of their own */
+  readonly migrations?: string
+  /** Where new tenants go. @defaultValue pooled, on the server with the least load */
+  readonly rules?: PlacementRules
+  /** The platform's own steps of provisioning, in order. */
+  readonly steps?: readonly ProvisioningStep[]
+  /** A logger with pino's shape. @defaultValue none */
+  readonly log?: Logger
+}
+
+/** Servers, tenants and where they live, for operators. */
+export interface ControlPlane {
+  readonly servers: {
+    /** Adds a server, or changes capacity and references of one. See `addServer` for what it refuses. */
+    add(server: ServerToAdd): Promise<RegisteredServer>
+    list(): Promise<RegisteredServer[]>
+    /** Lets no new tenant onto a server; those on it stay. */
+    drain(name: string): Promise<RegisteredServer>
+    activate(name: string): Promise<RegisteredServer>
+  }
+  /** Suspend, resume, keys, domains: as in `rowhouse/install`, wherever the tenant lives. */
+  readonly tenants: TenantAdmin
+  /**
+   * Makes a tenant where the rules say, runs the platform's steps, and opens it. The same idempotency key twice, also
+   * at the same time and from two processes, makes one tenant. A step that fails for good undoes those before it.
+   *
+   * @throws {TenantError} `ERR_TENANT_SLUG_INVALID`, `ERR_TENANT_SLUG_TAKEN`, `ERR_TENANT_STATE` when the key was used for
+   *   another request
+   * @throws {PlacementError} `ERR_PLACEMENT_IMPOSSIBLE`, `ERR_PLACEMENT_RULE_FAILED`
+   * @throws whatever class the failed step's error has, with the step in its message
+   */
+  provision(request: ProvisioningRequest): Promise<RegisteredTenant>
+  readonly standby: {
+    /** Makes so many more tenants in advance. Returns how many were made. */
+    fill(wanted: { readonly model: Model; readonly server: string; readonly count: number }): Promise<number>
+    /** Builds what tenants of the database model are copied from, so that the first sign-up does not wait for it. */
+    prepare(server: string): Promise<void>
+  }
+  /** Compares registry and servers; empty when everything made for a tenant belongs to one. */
+  findOrphans(): Promise<Orphan[]>
+  /** Waits for what runs, then closes all connections. What was begun and not finished goes on in the next process. */
+  close(): Promise<void>
+}
+
+/** Everybody shares tables on the least loaded server, until somebody says otherwise. */
+const DEFAULT_RULES: PlacementRules = { rules: [], default: { model: 'pooled' } }
+
+const RESERVED_STEPS: ReadonlySet<string> = new Set(['register', 'namespace', 'key', 'tables', 'open', 'unregister'])
+
+/**
+ * Opens the control plane: the registry in the central database, and the journal, whose unfinished runs go on at once.
+ * One per process.
+ *
+ * @throws {ConfigError} `ERR_ADMIN_REQUIRED`, `ERR_CONFIG_INVALID` for a wrong URL, root key, rule or step
+ * @throws {MigrationError} `ERR_MIGRATION_INVALID` for a folder of migrations a fleet cannot run
+ * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`
+ * @example
+ * ```ts
+ * import { openControlPlane } from 'rowhouse-server'
+ * const plane = await openControlPlane({
+ *   url: process.env.ROWHOUSE_ADMIN_URL,
+ *   rootKey: process.env.ROWHOUSE_ROOT_KEY,
+ *   rules: { rules: [{ name: 'own database', when: 'tenant.plan == "enterprise"', model: 'database' }], default: { model: 'pooled' } },
+ * })
+ * const acme = await plane.provision({ slug: 'acme-trading', plan: 'enterprise' })
+ * console.assert(acme.placement.model === 'database')
+ * await plane.close()
+ * ```
+ */
+export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { steps = [], log = SILENT } = options
+  assertSteps(steps)
+  const rules = compilePlacementRules(options.rules ?? DEFAULT_RULES)
+  const rootKey = parseRootKey(options.rootKey)
+  const tenants = createTenantAdmin({ url: options.url, rootKey: options.rootKey })
+  const url = options.url as string
+  const migrations: readonly Migration[] =
+    options.migrations === undefined ? [] : await readMigrations(options.migrations)
+  const connections = new OperatorConnections(url)
+  const rootKeyText = options.rootKey as string
+  const provisioning: Provisioning = { connections, rootKey, rootKeyText, migrations, rules, steps, log }
+  setProvisioning(provisioning)
+  const journal = await openJournal(url, log).catch(async (error) => {
+    setProvisioning(undefined)
+    await Promise.all([connections.close(), tenants.close()])
+    throw error
+  })
+  const requireTenant = async (id: string) => (await tenants.find(id)) as RegisteredTenant
+  return {
+    servers: {
+      add: (server) => addServer(connections, options.rootKey, server),
+      list: () => listServers(connections.central),
+      drain: (name) => setServerState(connections, name, 'draining'),
+      activate: (name) => setServerState(connections, name, 'active'),
+    },
+    tenants,
+    provision: async (request) => requireTenant((await provisionTenant(journal, request)).tenantId),
+    standby: {
+      fill: (wanted) => fillStandby(journal, wanted),
+      prepare: async (server) => {
+        await ensureTemplate(connections, rootKeyText, server, migrations)
+      },
+    },
+    findOrphans: () => findOrphans(connections),
+    close: async () => {
+      await journal.close()
+      setProvisioning(undefined)
+      await Promise.all([connections.close(), tenants.close()])
+    },
+  }
+}
+
+const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+function assertSteps(steps: readonly ProvisioningStep[]): void {
+  const seen = new Set(RESERVED_STEPS)
+  for (const { name } of steps) {
+    requireStepName(name)
+    if (seen.has(name)) {
+      throw new ConfigError(
+        'ERR_CONFIG_INVALID',
+        `Cannot use step "${name}": the name is taken by another step; each step has its own in the journal`,
+      )
+    }
+    seen.add(name)
+  }
+}
