@@ -53,7 +53,7 @@ export type { TenantGate } from './resolve/gate.ts'
 export type { CheckedRequest, RequestFacts } from './resolve/request-facts.ts'
 export type { TenantSource } from './resolve/tenant-source.ts'
 // The one entry
-export { createRowhouse, type Rowhouse, type RowhouseOptions, type TenantScope } from './rowhouse.ts'
+export { createRowhouse, type PlanShare, type Rowhouse, type RowhouseOptions, type TenantScope } from './rowhouse.ts'
 export type { DirectoryEntry, KeyGrant, TenantDirectory, TenantKey } from './tenant/directory.ts'
 export { Secret } from './tenant/secret.ts'
 export { findSlugFault, RESERVED_SLUGS, requireSlug } from './tenant/slug.ts'

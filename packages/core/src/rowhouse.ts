@@ -72,6 +72,12 @@ export interface RowhouseOptions {
   readonly lanes?: number
   /** False behind a pooler without prepared statements (PgBouncer before 1.21). @defaultValue true */
   readonly preparedStatements?: boolean
+  /**
+   * What a tenant may take of this process, by its plan. A plan that is not named, or without a bound, takes turns with
+   * all others and nothing else.
+   * @defaultValue no bounds
+   */
+  readonly plans?: Readonly<Record<string, PlanShare>>
   /** Statements waiting in all, and of one tenant, before `ERR_OVERLOADED`. @defaultValue 10 000 and 2 000 */
   readonly maxWaiting?: number
   readonly maxWaitingPerTenant?: number
@@ -86,6 +92,12 @@ export interface RowhouseOptions {
   readonly directoryTtlMs?: number
   /** Shown in `pg_stat_activity`. @defaultValue 'rowhouse' */
   readonly applicationName?: string
+}
+
+/** What tenants of one plan may take of a process. */
+export interface PlanShare {
+  /** Statements and, counted for themselves, checked-out connections of one tenant at work at once. @defaultValue no bound */
+  readonly maxConcurrent?: number
 }
 
 /** Whose work, and how much of that tenant it may see. */
@@ -316,6 +328,19 @@ function defaultLanes(): number {
 
 const DEFAULT_POOL_SIZE = 10
 
+function shareOf({ plans }: RowhouseOptions): ((plan: string) => number | undefined) | undefined {
+  if (plans === undefined) return undefined
+  for (const [plan, { maxConcurrent }] of Object.entries(plans)) {
+    if (maxConcurrent === undefined || (Number.isSafeInteger(maxConcurrent) && maxConcurrent >= 1)) continue
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot give plan "${plan}" a share of ${maxConcurrent}: wanted maxConcurrent of 1 or more`,
+    )
+  }
+  const bounds = new Map(Object.entries(plans).map(([plan, { maxConcurrent }]) => [plan, maxConcurrent]))
+  return (plan) => bounds.get(plan)
+}
+
 const TRIPWIRE_MODES: readonly unknown[] = ['enforce', 'report', 'off'] satisfies TripwireMode[]
 
 function assertTripwire({ tripwire = 'enforce', honeyTokens = [] }: RowhouseOptions): void {
@@ -361,6 +386,7 @@ function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'onAlarm'> {
     maxWaiting: options.maxWaiting ?? 10_000,
     maxWaitingPerTenant: options.maxWaitingPerTenant ?? 2_000,
     waitTimeoutMs: options.waitTimeoutMs ?? 5_000,
+    maxRunningOf: shareOf(options),
     applicationName: options.applicationName ?? 'rowhouse',
     tripwire: options.tripwire ?? 'enforce',
     honeyTokens: options.honeyTokens ?? [],

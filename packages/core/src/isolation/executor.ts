@@ -30,6 +30,8 @@ export interface ExecutorConfig {
   readonly maxWaiting: number
   readonly maxWaitingPerTenant: number
   readonly waitTimeoutMs: number
+  /** Statements and checkouts of one tenant at work at once, by its plan. */
+  readonly maxRunningOf: ((plan: string) => number | undefined) | undefined
   readonly applicationName: string
   readonly tripwire: TripwireMode
   readonly honeyTokens: readonly string[]
@@ -76,6 +78,7 @@ export class Executor implements Holder {
       maxWaiting: config.maxWaiting,
       maxWaitingPerTenant: config.maxWaitingPerTenant,
       waitTimeoutMs: config.waitTimeoutMs,
+      maxRunningOf: config.maxRunningOf,
     }
     this.#lanes = new Lanes({
       ...connection,

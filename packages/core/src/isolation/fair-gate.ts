@@ -1,4 +1,5 @@
 import { UnavailableError } from '../errors.ts'
+import type { Tenant } from '../tenant/tenant.ts'
 
 export interface GateLimits {
   /** How much work runs at once. */
@@ -9,12 +10,17 @@ export interface GateLimits {
   readonly maxWaitingPerTenant: number
   /** How long work may wait, in milliseconds. */
   readonly waitTimeoutMs: number
+  /** How much of one tenant may run at once, by its plan; the rest waits though slots are free. @defaultValue no bound */
+  readonly maxRunningOf?: ((plan: string) => number | undefined) | undefined
 }
+
+/** Whose work it is. */
+export type Entrant = Pick<Tenant, 'id' | 'plan'>
 
 interface Waiter {
   readonly start: () => void
   readonly fail: (error: UnavailableError) => void
-  readonly tenantId: string
+  readonly tenant: Entrant
   readonly deadlineMs: number
 }
 
@@ -32,6 +38,8 @@ export class FairGate {
   readonly #limits: GateLimits
   /** Waiting work by tenant; Map order is the order of turns. */
   readonly #queues = new Map<string, Waiter[]>()
+  /** Running work of tenants whose plan bounds it. */
+  readonly #running = new Map<string, number>()
   #inUse = 0
   #waiting = 0
   #sweeper: NodeJS.Timeout | undefined
@@ -50,11 +58,16 @@ export class FairGate {
 
   /**
    * Calls `start` at once when a slot is free, later in turn otherwise; calls `fail` when the work is refused.
-   * Every `start` has to be answered by one `leave()`. Returns a function that gives up waiting, or undefined.
+   * Every `start` has to be answered by one `leave()` of the same tenant. Returns a function that gives up waiting, or undefined.
    */
-  enter(tenantId: string, start: () => void, fail: (error: UnavailableError) => void): (() => boolean) | undefined {
-    if (this.#inUse < this.#limits.slots && this.#waiting === 0) {
-      this.#inUse++
+  enter(tenant: Entrant, start: () => void, fail: (error: UnavailableError) => void): (() => boolean) | undefined {
+    const tenantId = tenant.id
+    if (
+      this.#inUse < this.#limits.slots &&
+      !this.#isAtItsBound(tenant) &&
+      (this.#waiting === 0 || this.#allAtBound())
+    ) {
+      this.#admit(tenant)
       start()
       return undefined
     }
@@ -65,7 +78,7 @@ export class FairGate {
       )
       return undefined
     }
-    const waiter = { start, fail, tenantId, deadlineMs: performance.now() + this.#limits.waitTimeoutMs }
+    const waiter = { start, fail, tenant, deadlineMs: performance.now() + this.#limits.waitTimeoutMs }
     queue.push(waiter)
     this.#queues.set(tenantId, queue)
     this.#waiting++
@@ -74,12 +87,15 @@ export class FairGate {
   }
 
   /** Gives a slot back and lets the next tenant in turn have it. */
-  leave(): void {
+  leave(tenant: Entrant): void {
     this.#inUse--
+    const running = this.#running.get(tenant.id)
+    if (running === 1) this.#running.delete(tenant.id)
+    else if (running !== undefined) this.#running.set(tenant.id, running - 1)
     while (this.#inUse < this.#limits.slots && this.#waiting > 0) {
       const next = this.#takeNext()
       if (next === undefined) return
-      this.#inUse++
+      this.#admit(next.tenant)
       next.start()
     }
   }
@@ -93,24 +109,44 @@ export class FairGate {
     for (const waiter of waiting) waiter.fail(error)
   }
 
+  #admit({ id, plan }: Entrant): void {
+    this.#inUse++
+    if (this.#limits.maxRunningOf?.(plan) !== undefined) this.#running.set(id, (this.#running.get(id) ?? 0) + 1)
+  }
+
+  #isAtItsBound({ id, plan }: Entrant): boolean {
+    const bound = this.#limits.maxRunningOf?.(plan)
+    return bound !== undefined && (this.#running.get(id) ?? 0) >= bound
+  }
+
+  /** Tells whether nobody who waits could run now: then whoever comes goes past them. */
+  #allAtBound(): boolean {
+    if (this.#limits.maxRunningOf === undefined) return false
+    for (const [first] of this.#queues.values())
+      if (first !== undefined && !this.#isAtItsBound(first.tenant)) return false
+    return true
+  }
+
   #takeNext(): Waiter | undefined {
-    const [entry] = this.#queues
-    if (entry === undefined) return undefined
-    const [tenantId, queue] = entry
-    const waiter = queue.shift()
-    this.#queues.delete(tenantId)
-    if (queue.length > 0) this.#queues.set(tenantId, queue)
-    if (waiter !== undefined) this.#waiting--
-    if (this.#waiting === 0) this.#stopSweeping()
-    return waiter
+    for (const [tenantId, queue] of this.#queues) {
+      const [waiter] = queue
+      if (waiter === undefined || this.#isAtItsBound(waiter.tenant)) continue
+      queue.shift()
+      this.#queues.delete(tenantId)
+      if (queue.length > 0) this.#queues.set(tenantId, queue)
+      this.#waiting--
+      if (this.#waiting === 0) this.#stopSweeping()
+      return waiter
+    }
+    return undefined
   }
 
   #forget(waiter: Waiter): boolean {
-    const queue = this.#queues.get(waiter.tenantId)
+    const queue = this.#queues.get(waiter.tenant.id)
     const index = queue?.indexOf(waiter) ?? -1
     if (queue === undefined || index === -1) return false
     queue.splice(index, 1)
-    if (queue.length === 0) this.#queues.delete(waiter.tenantId)
+    if (queue.length === 0) this.#queues.delete(waiter.tenant.id)
     this.#waiting--
     if (this.#waiting === 0) this.#stopSweeping()
     return true
@@ -121,7 +157,7 @@ export class FairGate {
     const late = [...this.#queues.values()].flat().filter((waiter) => waiter.deadlineMs <= now)
     for (const waiter of late) {
       if (!this.#forget(waiter)) continue
-      waiter.fail(this.#overloaded(waiter.tenantId, `no connection came free within ${this.#limits.waitTimeoutMs} ms`))
+      waiter.fail(this.#overloaded(waiter.tenant.id, `no connection came free within ${this.#limits.waitTimeoutMs} ms`))
     }
   }
 

@@ -69,14 +69,14 @@ export class Lanes {
         const lane = this.#leastBusy()
         const query = new ScopedQuery(statement, context, lane, (error, result, cost) => {
           this.#learn(statement.text, lane.answered(query), error)
-          this.#gate.leave()
+          this.#gate.leave(context.tenant)
           done(error, result, cost)
           if (error !== undefined) reject(error)
           else resolve(result as QueryResult)
         })
         lane.send(query)
       }
-      this.#gate.enter(context.tenant.id, start, reject)
+      this.#gate.enter(context.tenant, start, reject)
     })
   }
 

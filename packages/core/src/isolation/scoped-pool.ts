@@ -78,12 +78,12 @@ export class ScopedPool extends pg.Pool {
         signal?.removeEventListener('abort', onAbort)
         this.#config.recordWait(context, performance.now() - askedMs)
         this.#acquire(context).then(resolve, (error) => {
-          this.#gate.leave()
+          this.#gate.leave(context.tenant)
           reject(error)
         })
       }
       signal?.addEventListener('abort', onAbort, { once: true })
-      giveUp = this.#gate.enter(context.tenant.id, start, reject)
+      giveUp = this.#gate.enter(context.tenant, start, reject)
     })
   }
 
@@ -132,7 +132,7 @@ export class ScopedPool extends pg.Pool {
       released = true
       const discard = client.unassign()
       release(error || discard || this.#config.isShort())
-      this.#gate.leave()
+      this.#gate.leave(context.tenant)
     }
     return client
   }
