@@ -68,7 +68,7 @@ function follow(found: Collected, word: string, rest: string, byteOffset: number
     return rest === '' ? undefined : `"no-transaction" takes nothing after it, found "${rest}"`
   }
   if (word === 'reference') {
-    const names = rest.split(/\s*,\s*|\s+/)
+    const names = rest.match(/"(?:[^"]|"")+"|[^\s,]+/g) ?? ['']
     const wrong = names.find((name) => !NAME.test(name))
     if (wrong !== undefined) return `"reference" takes names of tables without a schema, found "${wrong}"`
     found.references.push(...names.map(folded))

@@ -46,7 +46,9 @@ export function tryParse(source: MigrationSource, shared: Set<string>, faults: s
   const wrong: DirectiveFault[] = []
   const directives = readDirectives(text, wrong)
   for (const { byteOffset, message } of wrong) report(byteOffset, message)
-  for (const name of directives.references) shared.add(name)
+  const published = parsed.flatMap(({ stmt }) => (stmt === undefined ? [] : (publishedReference(stmt) ?? [])))
+  const references = [...new Set([...directives.references, ...published])]
+  for (const name of references) shared.add(name)
   const bytes = Buffer.from(text)
   const statements = parsed.flatMap((raw) => toStatement(raw, bytes, source, shared, places) ?? [])
   if (statements.length === 0) report(0, 'there is no statement in it')
@@ -63,7 +65,6 @@ export function tryParse(source: MigrationSource, shared: Set<string>, faults: s
       'cannot run in a transaction, the other statements of the file do: give it a file of its own',
     )
   if (faults.length > before) return undefined
-  const declared = statements.flatMap(({ tree }) => publishedReference(tree) ?? [])
   return {
     id: source.id,
     number: source.number,
@@ -73,7 +74,7 @@ export function tryParse(source: MigrationSource, shared: Set<string>, faults: s
     phase: directives.phase,
     transactional,
     statements,
-    references: [...new Set([...directives.references, ...declared])],
+    references,
     allowances: directives.allows.map((allow) => toAllowance(allow, statements, places)),
   }
 }
@@ -137,8 +138,6 @@ function toStatement(
   const end = raw.stmt_len === undefined || raw.stmt_len === 0 ? bytes.length : start + raw.stmt_len
   const kind = Object.keys(tree)[0] ?? ''
   if ('CreateSchemaStmt' in tree && tree.CreateSchemaStmt.schemaname === source.droppedSchema) return undefined
-  const published = publishedReference(tree)
-  if (published !== undefined) shared.add(published)
   const subjects = subjectsOf(tree)
   const isShared = subjects.length > 0 && subjects.every((name) => shared.has(name))
   if (isShared && 'IndexStmt' in tree && tree.IndexStmt.idxname !== undefined) shared.add(tree.IndexStmt.idxname)

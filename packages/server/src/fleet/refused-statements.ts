@@ -1,7 +1,7 @@
 /** What a migration of a fleet may not contain, whatever the lint is told to allow. */
 
-import type { Node } from 'libpg-query'
-import { calledFunctions, namesOf, nodeOf, stringConstant, walk } from './sql-tree.ts'
+import type { Node, TypeName } from 'libpg-query'
+import { calledFunctions, namesOf, nodeOf, stringConstant, typeBase, walk } from './sql-tree.ts'
 
 /** Schemas a migration may name: they mean the same for every tenant. */
 const SAME_EVERYWHERE: ReadonlySet<string> = new Set(['pg_catalog', 'rowhouse', 'information_schema'])
@@ -72,6 +72,8 @@ function findNamedSchema(tree: Node): string | undefined {
   walk(tree, (field, value) => {
     if (typeof value.relname === 'string') judge(value.schemaname as string | undefined, value.relname)
     for (const name of NAME_FIELDS) if (Array.isArray(value[name])) qualified(namesOf(value[name]))
+    if (field === 'A_Expr') qualified(namesOf(value.name as Node[]))
+    for (const name of namesInText(field, value)) judge(...name)
     const column = field === 'ColumnRef' ? namesOf(value.fields as Node[]) : []
     if (column.length > 2) judge(column[0], column.slice(1).join('.'))
   })
@@ -85,6 +87,9 @@ function findNamedSchema(tree: Node): string | undefined {
       qualified(onTable ? names.slice(0, -1) : names)
     }
   }
+  qualified(
+    namesOf(nodeOf(nodeOf(tree, 'RenameStmt')?.object ?? nodeOf(tree, 'AlterOwnerStmt')?.object, 'List')?.items),
+  )
   const comment = nodeOf(tree, 'CommentStmt')
   if (comment !== undefined) {
     const names = namesOf(nodeOf(comment.object, 'List')?.items)
@@ -98,4 +103,26 @@ function findNamedSchema(tree: Node): string | undefined {
   if (moved !== undefined)
     return `moves something into the schema "${moved.newschema ?? ''}", away from its tenant: take it out`
   return found
+}
+
+/** Functions whose argument names a relation in a string. */
+const TAKES_NAME: ReadonlySet<string> = new Set([
+  'nextval',
+  'setval',
+  'currval',
+  'to_regclass',
+  'pg_get_serial_sequence',
+  'protect',
+  'publish_reference',
+])
+
+/** Returns schema and name of `'app.port'::regclass` and `nextval('app.s')`. */
+function namesInText(field: string, value: Readonly<Record<string, unknown>>): (readonly [string, string])[] {
+  let text: string | undefined
+  if (field === 'TypeCast' && /^reg/.test(typeBase(value.typeName as TypeName)))
+    text = stringConstant(value.arg as Node)
+  if (field === 'FuncCall' && TAKES_NAME.has(namesOf(value.funcname as Node[]).at(-1) ?? ''))
+    text = stringConstant((value.args as Node[] | undefined)?.[0])
+  const [, schema, name] = /^\s*("[^"]+"|[^".\s]+)\s*\.\s*(.+?)\s*$/.exec(text ?? '') ?? []
+  return schema === undefined || name === undefined ? [] : [[schema.replaceAll('"', ''), name]]
 }

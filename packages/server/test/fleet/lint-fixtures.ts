@@ -6,8 +6,8 @@ export interface LintFixture {
   readonly bad: string
   readonly good: string
   readonly majors?: readonly number[]
-  /** Why the proposed SQL cannot be run here. */
-  readonly unrunnable?: string
+  /** What the proposed SQL is run after, where it leaves the statement to be mended by hand. */
+  readonly addedTo?: string
 }
 
 export const SHIPMENT =
@@ -346,6 +346,53 @@ export const LINT_FIXTURES: readonly LintFixture[] = [
     rule: 'M44',
     bad: 'alter table shipment add column scan oid;',
     good: 'alter table shipment add column scan bytea;',
+  },
+  { rule: 'M44', bad: 'alter table shipment replica identity full;', good: 'alter table shipment add column x int;' },
+  { rule: 'M46', bad: 'drop extension pgcrypto;', good: 'alter table shipment add column x int;' },
+  // A second table at once: the reference of this very file, a name in quotes, a foreign key at a column of a new table.
+  {
+    rule: 'M33',
+    bad: 'create table "Leg" (tenant_id uuid not null, id bigint, shipment_id bigint references shipment (id), primary key (tenant_id, id));',
+    good: '-- rowhouse: reference port\ncreate table port (id text primary key); create table leg (tenant_id uuid not null, id bigint, port_id text references port, primary key (tenant_id, id));',
+    addedTo:
+      'create table "Leg" (tenant_id uuid not null, id bigint, shipment_id bigint, primary key (tenant_id, id));',
+  },
+  {
+    rule: 'M18',
+    bad: 'alter table shipment add constraint no_two exclude (tenant_id with =, code with =);',
+    earlier: ['create extension if not exists btree_gist schema public;', SHIPMENT],
+    good: 'alter table shipment add column x int;',
+  },
+  {
+    rule: 'M31',
+    bad: 'create table leg (tenant_id uuid not null, id bigint, primary key (tenant_id, id), exclude using gist (id with =));',
+    earlier: ['create extension if not exists btree_gist schema public;'],
+    good: 'create table leg (tenant_id uuid not null, id bigint, primary key (tenant_id, id), exclude using gist (tenant_id with =, id with =));',
+  },
+  {
+    rule: 'M14',
+    bad: 'alter table shipment add column n bigserial;',
+    good: 'alter table shipment add column n bigint;',
+  },
+  {
+    rule: 'M14',
+    bad: "alter table shipment add column ref text not null default concat('x-', clock_timestamp()), add column b int;",
+    good: "alter table shipment add column ref text not null default concat('x-', now());",
+  },
+  { rule: 'M20', bad: 'alter table shipment set unlogged;', good: 'alter table shipment set (fillfactor = 80);' },
+  {
+    rule: 'M04',
+    bad: 'alter table shipment alter column status type date using status::date;',
+    good: 'alter table shipment alter column code type varchar;',
+  },
+  {
+    rule: 'M06',
+    earlier: [
+      SHIPMENT,
+      'create table due (tenant_id uuid not null, id bigint, at date not null, primary key (tenant_id, id));',
+    ],
+    bad: 'alter table due alter column at drop not null;',
+    good: '-- rowhouse: phase contract\nalter table due alter column at drop not null;',
   },
   { rule: 'M45', bad: 'create extension pg_trgm;', good: 'create extension if not exists pg_trgm schema public;' },
   { rule: 'M46', bad: "alter system set work_mem = '64MB';", good: 'alter table shipment add column x int;' },

@@ -8,6 +8,26 @@ import type { Migration } from '../../src/fleet/migration.ts'
 import { parseMigration } from '../../src/fleet/parse-migration.ts'
 import { LINT_FIXTURES, type LintFixture, SHIPMENT } from './lint-fixtures.ts'
 
+/** What takes a decision no SQL makes, or nothing but taking a line out. */
+const WITHOUT_SQL = [
+  'M19',
+  'M25',
+  'M27',
+  'M28',
+  'M29',
+  'M35',
+  'M36',
+  'M38',
+  'M39',
+  'M40',
+  'M41',
+  'M42',
+  'M43',
+  'M44',
+  'M46',
+  'M49',
+]
+
 let database: TestDatabase
 let client: pg.Client
 
@@ -63,7 +83,7 @@ const title = ({ rule, bad }: LintFixture) => `${rule} on ${bad.slice(0, 70).rep
 describe.each(LINT_FIXTURES.map((fixture) => [title(fixture), fixture] as const))(
   'lintMigration() speaks as %s',
   (_, fixture) => {
-    const { rule, earlier = [SHIPMENT], bad, good, majors } = fixture
+    const { rule, earlier = [SHIPMENT], bad, good, majors, addedTo } = fixture
 
     it('finds what is not wanted, with the line and a reason', async () => {
       const found = (await lintLast([...earlier, bad], majors)).filter((each) => each.rule === rule)
@@ -85,7 +105,7 @@ describe.each(LINT_FIXTURES.map((fixture) => [title(fixture), fixture] as const)
         (each) => each.rule === rule && each.mend.length > 0,
       )
       if (found === undefined) return
-      await run([...earlier, ...found.mend])
+      await run([...earlier, ...(addedTo === undefined ? [] : [addedTo]), ...found.mend])
       const again = lintMigrations(await parseAll([...earlier, ...found.mend]), { majors: majors ?? [15] })
       const place = `000${earlier.length + 1}-x`
       expect(again.filter((each) => each.rule === rule && each.migration >= place)).toEqual([])
@@ -98,6 +118,14 @@ describe('the rules of the lint', () => {
     expect([...new Set(LINT_FIXTURES.map((each) => each.rule))].sort()).toEqual(
       LINT_RULES.map((each) => each.id).sort(),
     )
+  })
+
+  it('propose SQL, save where a person has to decide', async () => {
+    const silent = new Set(LINT_RULES.map((each) => each.id as string))
+    for (const { earlier = [SHIPMENT], bad, majors } of LINT_FIXTURES) {
+      for (const { rule, mend } of await lintLast([...earlier, bad], majors)) if (mend.length > 0) silent.delete(rule)
+    }
+    expect([...silent]).toEqual(WITHOUT_SQL)
   })
 
   it('have ids and names of their own', () => {
@@ -125,6 +153,28 @@ describe('the rules of the lint', () => {
     expect(await lintLast([SHIPMENT, text])).toEqual([])
     await run([SHIPMENT, text])
     await client.query("select rowhouse.protect('shipment'), rowhouse.protect('leg')")
+  })
+})
+
+describe('the batches the lint proposes', () => {
+  it.each([
+    [
+      "update shipment set status = 'booked', weight = null where code is null and id > 7",
+      "status = 'booked' and weight is null",
+      11_993,
+    ],
+    ['update shipment set weight = weight where id > 0', 'weight = 1', 12_000],
+    ['delete from shipment where id > 100', 'true', 100],
+  ])('do all of %s, in more than one transaction', async (text, condition, rows) => {
+    const fill =
+      'insert into shipment (tenant_id, id, weight) select gen_random_uuid(), n, 1 from generate_series(1, 12000) n;'
+    const [found] = (await lintLast([SHIPMENT, `${text};`])).filter((each) => each.rule === 'M09')
+    await run([SHIPMENT, fill, ...(found?.mend ?? [])])
+    const counted = await client.query(
+      `select count(*)::int as rows, count(distinct xmin::text)::int as transactions from shipment where ${condition}`,
+    )
+    expect(counted.rows[0].rows).toBe(rows)
+    if (text.includes('booked')) expect(counted.rows[0].transactions).toBe(3)
   })
 })
 

@@ -259,7 +259,7 @@ export const tenancyRules: readonly Rule[] = [
     id: 'M44',
     name: 'unprotectable',
     severity: 'error',
-    title: 'UNLOGGED table, oid column, rule or copied table',
+    title: 'UNLOGGED table, oid column, rule, copied table or REPLICA IDENTITY',
     why: '`rowhouse.protect` refuses it: rows that a crash loses or a move leaves behind, objects without a tenant, statements rewritten behind the policies.',
     instead: 'an ordinary table; `bytea` or files for large objects; triggers for rules',
     *check(statement, context) {
@@ -271,6 +271,10 @@ export const tenancyRules: readonly Rule[] = [
         nodeOf(tree, 'SelectStmt')?.intoClause !== undefined
       if (copied && statement.creates !== undefined && !context.known.references.has(statement.creates.name))
         yield { message: `${statement.creates.name} is made from a query: it has neither keys nor NOT NULL` }
+      for (const { table, command } of allActions(statement)) {
+        if (command.subtype === 'AT_ReplicaIdentity')
+          yield { message: `${table} gets a replica identity of its own: a move takes the primary key` }
+      }
       if ('RuleStmt' in tree) yield { message: `rule ${tree.RuleStmt.rulename} rewrites statements` }
       const columns = [
         ...nodesOf(nodeOf(tree, 'CreateStmt')?.tableElts, 'ColumnDef'),
@@ -311,8 +315,9 @@ export const tenancyRules: readonly Rule[] = [
     title: 'Statement about the server or the database',
     why: 'It is run again for every tenant and concerns them all.',
     instead: 'do it where servers are set up',
-    *check({ kind }) {
-      const what = SERVER_STATEMENTS[kind]
+    *check({ kind, tree }) {
+      const dropped = nodeOf(tree, 'DropStmt')?.removeType === 'OBJECT_EXTENSION' ? 'DROP EXTENSION' : undefined
+      const what = SERVER_STATEMENTS[kind] ?? dropped
       if (what !== undefined) yield { message: `${what} concerns more than a tenant's tables` }
     },
   },
@@ -351,6 +356,7 @@ const SERVER_STATEMENTS: Readonly<Record<string, string>> = {
   ImportForeignSchemaStmt: 'IMPORT FOREIGN SCHEMA',
   LoadStmt: 'LOAD',
   CheckPointStmt: 'CHECKPOINT',
+  AlterExtensionStmt: 'ALTER EXTENSION',
   CreatePLangStmt: 'CREATE LANGUAGE',
 }
 
