@@ -17,6 +17,7 @@ import {
   platformContext,
   runAcrossTenants,
 } from './isolation/cross-tenant.ts'
+import type { StatementNaming } from './isolation/pooler-probe.ts'
 import { Router, type RouterConfig, type ServerEntry } from './isolation/router.ts'
 import { toStatement } from './isolation/scoped-client.ts'
 import { createScopedDb, type ScopedDb } from './isolation/scoped-db.ts'
@@ -70,8 +71,12 @@ export interface RowhouseOptions {
    * @defaultValue 2, or 1 on a machine with one or two cores
    */
   readonly lanes?: number
-  /** False behind a pooler without prepared statements (PgBouncer before 1.21). @defaultValue true */
-  readonly preparedStatements?: boolean
+  /**
+   * Whether statements are prepared under names. `probe` finds out with each connection, at no cost where PostgreSQL
+   * itself answers; false never does, as behind a pooler without prepared statements (PgBouncer before 1.21); true does
+   * so unasked, which behind such a pooler runs statements of others or none. @defaultValue 'probe'
+   */
+  readonly preparedStatements?: boolean | 'probe'
   /**
    * What a tenant may take of this process, by its plan. A plan that is not named, or without a bound, takes turns with
    * all others and nothing else.
@@ -357,6 +362,14 @@ function assertTripwire({ tripwire = 'enforce', honeyTokens = [] }: RowhouseOpti
   )
 }
 
+function requireNaming(naming: unknown = 'probe'): StatementNaming {
+  if (naming === 'probe' || typeof naming === 'boolean') return naming
+  throw new ConfigError(
+    'ERR_CONFIG_INVALID',
+    `Cannot set preparedStatements to "${naming}": wanted 'probe', true or false`,
+  )
+}
+
 function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'onAlarm'> {
   assertTripwire(options)
   if (options.url === undefined || options.url === '') {
@@ -379,7 +392,7 @@ function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'onAlarm'> {
     lockTimeoutMs: options.lockTimeoutMs ?? 5_000,
     idleInTransactionTimeoutMs: options.idleInTransactionTimeoutMs ?? 60_000,
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
-    preparedStatements: options.preparedStatements ?? true,
+    preparedStatements: requireNaming(options.preparedStatements),
     lanes,
     poolSize: options.poolSize ?? DEFAULT_POOL_SIZE,
     connectionsPerServer: options.connectionsPerServer ?? (options.poolSize ?? DEFAULT_POOL_SIZE) + lanes,

@@ -2,6 +2,7 @@ import { serialize } from 'pg-protocol'
 import type { TenantContext } from '../context/tenant-context.ts'
 import type { Seal, Sealer } from '../seal/seal.ts'
 import type { Tenant } from '../tenant/tenant.ts'
+import type { WireMode } from './pooler-probe.ts'
 
 /**
  * The messages in front of a scoped statement: the ONE place where a tenant's context is made.
@@ -49,14 +50,28 @@ const PINNED_CONTEXT_TEXT = `select ${LOCK_AND_SEAL}
         and current_setting('transaction_read_only') = 'off' and not rowhouse.hold())
   else rowhouse.moving() end`
 
-/** Statements every direct connection prepares once, under names of ours. */
-export const PREPARED_STATEMENTS = [
+export interface PreparedStatement {
+  readonly name: string
+  readonly text: string
+}
+
+const TAIL_STATEMENTS: readonly PreparedStatement[] = [
   { name: 'rowhouse_settle', text: 'set constraints all immediate' },
   { name: 'rowhouse_reset', text: 'reset all' },
+]
+
+/** Statements a connection prepares once, under names of ours. */
+const DIRECT_STATEMENTS: readonly PreparedStatement[] = [
+  ...TAIL_STATEMENTS,
   { name: 'rowhouse_context', text: CONTEXT_TEXT },
   { name: 'rowhouse_context_home', text: HOME_CONTEXT_TEXT },
   { name: 'rowhouse_context_full', text: FULL_CONTEXT_TEXT },
-] as const
+]
+
+const PINNED_STATEMENTS: readonly PreparedStatement[] = [
+  ...TAIL_STATEMENTS,
+  { name: 'rowhouse_context_pinned', text: PINNED_CONTEXT_TEXT },
+]
 
 /** Messages around a statement: those in front, how many CommandComplete answers they will get, and those behind. */
 export interface Preamble {
@@ -74,20 +89,24 @@ export interface PinnedSettings {
 }
 
 /**
- * Makes preambles. With `named`, statements prepared under names; otherwise (PgBouncer before 1.21) unnamed ones
- * throughout: an unnamed context in front of a named user statement would corrupt statement tracking (26000).
+ * Makes preambles for one way to travel. With `named`, statements prepared under names; otherwise (PgBouncer before
+ * 1.21) unnamed ones throughout: an unnamed context in front of a named user statement would corrupt statement tracking
+ * (26000).
  */
 export class ContextStatements {
+  /** What a connection prepares before it serves. */
+  readonly prepared: readonly PreparedStatement[]
   readonly #sealer: Sealer
-  readonly #named: boolean
+  readonly #mode: WireMode
   readonly #pins: PinnedSettings
   readonly #plain = new WeakMap<Seal, Buffer>()
   readonly #reset: Buffer
   readonly #settle: Buffer
 
-  constructor(sealer: Sealer, named: boolean, pins: PinnedSettings) {
+  constructor(sealer: Sealer, mode: WireMode, pins: PinnedSettings) {
+    this.prepared = mode.pinned ? PINNED_STATEMENTS : DIRECT_STATEMENTS
     this.#sealer = sealer
-    this.#named = named
+    this.#mode = mode
     this.#pins = pins
     this.#reset = Buffer.concat(this.#command('rowhouse_reset', 'reset all', []))
     const settle = this.#command('rowhouse_settle', 'set constraints all immediate', [])
@@ -112,7 +131,7 @@ export class ContextStatements {
   scope(context: TenantContext, settles: boolean): Preamble {
     const seal = this.#sealer.seal(context)
     const tail = settles ? this.#settle : this.#reset
-    if (!this.#named) {
+    if (this.#mode.pinned) {
       // A server connection behind a pooler may come from a process that never cleaned up.
       return { bytes: Buffer.concat([this.#reset, ...this.#full(context, seal)]), commands: 2, tail }
     }
@@ -147,9 +166,10 @@ export class ContextStatements {
     const timeout = context.timeoutMs === undefined ? '' : String(context.timeoutMs)
     const values = [this.#sealer.lockKey(context.tenant), seal.text, timeout, context.readOnly ? 'on' : 'off']
     const path = this.#homePath(seal.tenant)
-    if (this.#named) return this.#command('rowhouse_context_full', FULL_CONTEXT_TEXT, [...values, path ?? ''])
+    if (!this.#mode.pinned) return this.#command('rowhouse_context_full', FULL_CONTEXT_TEXT, [...values, path ?? ''])
     const { searchPath, statementTimeoutMs } = this.#pins
-    return this.#command('', PINNED_CONTEXT_TEXT, [...values, path ?? searchPath, String(statementTimeoutMs)])
+    const pinned = [...values, path ?? searchPath, String(statementTimeoutMs)]
+    return this.#command('rowhouse_context_pinned', PINNED_CONTEXT_TEXT, pinned)
   }
 
   /** The tenant's schema in front of the application's, where reference tables are; undefined without one. */
@@ -158,8 +178,8 @@ export class ContextStatements {
   }
 
   #command(name: string, text: string, values: string[]): Buffer[] {
-    const statement = this.#named ? name : ''
-    const parse = this.#named ? [] : [serialize.parse({ name: '', text })]
+    const statement = this.#mode.named ? name : ''
+    const parse = this.#mode.named ? [] : [serialize.parse({ name: '', text })]
     return [...parse, serialize.bind({ statement, values }), serialize.execute()].map((part) => Buffer.from(part))
   }
 }

@@ -8,6 +8,7 @@ import { cancelRunning } from './cancel.ts'
 import type { ConnectionBudget, Holder } from './connection-budget.ts'
 import { ContextStatements } from './context-statement.ts'
 import { Lanes } from './lanes.ts'
+import { PoolerMemory, type StatementNaming, type WireMode } from './pooler-probe.ts'
 import type { ScopedClient, ScopedClientConfig } from './scoped-client.ts'
 import { type PoolRoute, ScopedPool } from './scoped-pool.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
@@ -24,7 +25,7 @@ export interface ExecutorConfig {
   readonly lockTimeoutMs: number
   readonly idleInTransactionTimeoutMs: number
   readonly connectTimeoutMs: number
-  readonly preparedStatements: boolean
+  readonly preparedStatements: StatementNaming
   readonly lanes: number
   readonly poolSize: number
   readonly maxWaiting: number
@@ -204,15 +205,21 @@ export class Executor implements Holder {
     const { url, ssl, searchPath, statementTimeoutMs, preparedStatements, connectTimeoutMs, applicationName } =
       this.#config
     const pins = { searchPath, statementTimeoutMs }
+    const contexts = new Map<WireMode, ContextStatements>()
     return {
       connectionString: url,
       ...(ssl === undefined ? {} : { ssl }),
       application_name: applicationName,
       connectionTimeoutMillis: connectTimeoutMs,
-      // A pooler of servers would refuse or share startup options; there the context statement pins the same settings.
-      ...(preparedStatements ? { options: this.#startupOptions() } : {}),
+      // A pooler of servers refuses or shares startup options; there the context statement pins the same settings.
+      startupOptions: this.#startupOptions(),
       preparedStatements,
-      contextStatements: new ContextStatements(this.#sealer, preparedStatements, pins),
+      pooler: new PoolerMemory(),
+      contextsOf: (mode) => {
+        const made = contexts.get(mode) ?? new ContextStatements(this.#sealer, mode, pins)
+        contexts.set(mode, made)
+        return made
+      },
       statementNames: new StatementNames(),
       tripwire: this.#tripwire(),
       record: this.#config.record,

@@ -1,8 +1,23 @@
 import pg from 'pg'
 import { ConfigError, IsolationError } from '../errors.ts'
-import { type QueryCallback, type WireConnection, WireQuery } from '../postgres/pg-internals.ts'
+import { type ClientInternals, type QueryCallback, type WireConnection, WireQuery } from '../postgres/pg-internals.ts'
 import { SQLSTATE } from '../postgres/sqlstate.ts'
-import { PREPARED_STATEMENTS } from './context-statement.ts'
+import type { ContextStatements, PreparedStatement } from './context-statement.ts'
+import {
+  BOOT_COLUMNS,
+  type BootFacts,
+  DIRECT,
+  isDirect,
+  looksDirect,
+  NamingQuery,
+  newMark,
+  POOLED,
+  POOLED_UNNAMED,
+  type PoolerMemory,
+  PrepareQuery,
+  type StatementNaming,
+  type WireMode,
+} from './pooler-probe.ts'
 
 /**
  * What is asked of every new connection before it may serve: can this login bypass row-level security, own a table,
@@ -13,9 +28,10 @@ const LOGIN_CHECK = `
     exists (select from pg_catalog.pg_roles r
              where (r.rolsuper or r.rolbypassrls) and pg_catalog.pg_has_role(current_user, r.oid, 'member')) as bypasses,
     pg_catalog.pg_has_role(current_user, 'rowhouse_owner', 'member') as owns,
-    extract(epoch from clock_timestamp())::float8 as "nowS"`
+    extract(epoch from clock_timestamp())::float8 as "nowS",
+    ${BOOT_COLUMNS}`
 
-interface LoginFacts {
+interface LoginFacts extends Omit<BootFacts, 'announcedPid'> {
   readonly login: string
   readonly bypasses: boolean
   readonly owns: boolean
@@ -27,43 +43,76 @@ const MAX_CLOCK_SKEW_S = 300
 
 /** Prepares the context statements and checks the login in the same round trip. */
 class BootQuery extends WireQuery {
-  readonly #prepare: boolean
+  readonly #prepared: readonly PreparedStatement[]
 
-  constructor(prepareStatements: boolean, callback: QueryCallback) {
-    super({ text: LOGIN_CHECK, queryMode: 'extended' }, [], callback)
-    this.#prepare = prepareStatements
+  constructor(columns: string, prepared: readonly PreparedStatement[], callback: QueryCallback) {
+    super({ text: LOGIN_CHECK + columns, queryMode: 'extended' }, [], callback)
+    this.#prepared = prepared
   }
 
   override prepare(connection: WireConnection): void {
-    if (this.#prepare) for (const statement of PREPARED_STATEMENTS) connection.parse(statement)
+    for (const statement of this.#prepared) connection.parse(statement)
     super.prepare(connection)
   }
 }
 
+/** What some servers are asked besides the login, in the same round trip. */
+export interface ServerCheck {
+  /** Columns, separated by commas. */
+  readonly columns: string
+  /** Throws when this is not the server it should be. */
+  readonly assert: (facts: Readonly<Record<string, unknown>>) => void
+}
+
 export interface GuardedClientConfig extends pg.ClientConfig {
-  /** False behind a pooler that does not know prepared statements. */
-  readonly preparedStatements: boolean
+  readonly preparedStatements: StatementNaming
+  /** Settings a session starts with, as the startup option `options`. */
+  readonly startupOptions: string
+  readonly pooler: PoolerMemory
+  readonly contextsOf: (mode: WireMode) => ContextStatements
+  readonly serverCheck?: ServerCheck | undefined
   /** Waits for leave to open a connection; what it returns is called when the connection is closed. */
   readonly takePlace: () => Promise<() => void>
 }
 
-/** A connection that refuses to serve when its login could step over the walls. */
+/**
+ * A connection that refuses to serve when its login could step over the walls, and knows how statements travel on it.
+ *
+ * PostgreSQL itself answers the login check with the process announced at the start and with the mark of the startup
+ * packet: one round trip. Everybody else is asked what a name means there, in a second one.
+ */
 export class GuardedClient extends pg.Client {
-  readonly #preparedStatements: boolean
-  readonly #takePlace: () => Promise<() => void>
+  readonly #config: GuardedClientConfig
+  readonly #mark: string | undefined
+  #contexts: ContextStatements | undefined
+  #mode: WireMode = POOLED_UNNAMED
 
   constructor(config: GuardedClientConfig) {
-    super(config)
-    this.#preparedStatements = config.preparedStatements
-    this.#takePlace = config.takePlace
+    const sendsOptions = config.preparedStatements !== false && config.pooler.sendsOptions
+    const { mark, option } = newMark()
+    super(sendsOptions ? { ...config, options: `${config.startupOptions} ${option}` } : config)
+    this.#config = config
+    this.#mark = sendsOptions ? mark : undefined
     // A lost connection fails each statement in flight; without a listener the event would also end the process.
     this.on('error', () => {})
+  }
+
+  /** How statements travel here. Known once connected. */
+  get mode(): WireMode {
+    return this.#mode
+  }
+
+  /** The context for this connection's way to travel. */
+  get contexts(): ContextStatements {
+    this.#contexts ??= this.#config.contextsOf(this.#mode)
+    return this.#contexts
   }
 
   override connect(): Promise<this>
   override connect(callback: (error: Error) => void): void
   override connect(callback?: (error: Error) => void): Promise<this> | undefined {
     const connected = this.#open().then(() => this.#boot())
+    connected.catch((error) => this.#config.pooler.learn(error))
     if (callback === undefined) return connected.then(() => this)
     // pg types the argument as always present; pg-pool tests it for truth.
     connected.then(() => callback(undefined as unknown as Error), callback)
@@ -71,7 +120,7 @@ export class GuardedClient extends pg.Client {
   }
 
   async #open(): Promise<void> {
-    const leave = await this.#takePlace()
+    const leave = await this.#config.takePlace()
     this.once('end', leave)
     try {
       await super.connect()
@@ -84,16 +133,60 @@ export class GuardedClient extends pg.Client {
 
   async #boot(): Promise<void> {
     try {
-      assertHarmless(await this.#askLogin())
+      const announcedPid = (this as unknown as ClientInternals).processID
+      const early = this.#preparesEarly(announcedPid)
+      const facts = await this.#askLogin(early ? this.#config.contextsOf(early).prepared : [])
+      assertHarmless(facts)
+      this.#config.serverCheck?.assert({ ...facts })
+      const boot = { announcedPid, pid: facts.pid, mark: facts.mark }
+      this.#config.pooler.observe(boot)
+      this.#mode = await this.#findMode(boot)
+      if (this.#mode.named && this.#mode !== early) await this.#prepare(this.contexts.prepared)
     } catch (error) {
       this.end().catch(() => {})
       throw error
     }
   }
 
-  #askLogin(): Promise<LoginFacts> {
+  /** The way whose statements are worth preparing with the first question; undefined when names may be shared. */
+  #preparesEarly(announcedPid: number | null): WireMode | undefined {
+    const { preparedStatements, pooler } = this.#config
+    if (preparedStatements !== 'probe') return preparedStatements ? this.#forcedMode() : undefined
+    return this.#mark !== undefined && pooler.namesAtBoot && looksDirect(announcedPid) ? DIRECT : undefined
+  }
+
+  #forcedMode(): WireMode {
+    return this.#mark === undefined ? POOLED : DIRECT
+  }
+
+  async #findMode(facts: BootFacts): Promise<WireMode> {
+    const { preparedStatements } = this.#config
+    if (preparedStatements === false) return POOLED_UNNAMED
+    // Options can be swallowed without a word: a setting that did not arrive has to be set each time.
+    if (preparedStatements === true) return facts.mark === this.#mark && facts.mark !== null ? DIRECT : POOLED
+    if (isDirect(facts, this.#mark)) return DIRECT
+    return (await this.#areNamesKeptApart()) ? POOLED : POOLED_UNNAMED
+  }
+
+  #areNamesKeptApart(): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const query = new BootQuery(this.#preparedStatements, (error, result) => {
+      const query = new NamingQuery((error, renamed) => (error === undefined ? resolve(renamed) : reject(error)))
+      super.query(query as unknown as pg.Submittable)
+    })
+  }
+
+  #prepare(statements: readonly PreparedStatement[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const query = new PrepareQuery(statements, (error) => (error ? reject(error) : resolve()))
+      super.query(query as unknown as pg.Submittable)
+    })
+  }
+
+  #askLogin(prepared: readonly PreparedStatement[]): Promise<LoginFacts> {
+    return new Promise((resolve, reject) => {
+      const { serverCheck } = this.#config
+      const columns = serverCheck === undefined ? '' : `, ${serverCheck.columns}`
+      const query = new BootQuery(columns, prepared, (error, result) => {
         if (error) reject(explainBootFailure(error))
         else resolve(result?.rows[0] as LoginFacts)
       })

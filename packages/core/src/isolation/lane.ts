@@ -1,13 +1,12 @@
 import type pg from 'pg'
 import type { ClientInternals, WireConnection } from '../postgres/pg-internals.ts'
-import type { ContextStatements, Preamble } from './context-statement.ts'
+import type { Preamble } from './context-statement.ts'
 import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
 import type { ScopedQuery, ScopeHost } from './scoped-query.ts'
 import type { StatementNames } from './statement-names.ts'
 import type { Tripwire } from './tripwire.ts'
 
 export interface LaneConfig extends GuardedClientConfig {
-  readonly contextStatements: ContextStatements
   readonly statementNames: StatementNames
   readonly tripwire: Tripwire
   /** Tells whether others wait for a connection of this server: an idle one is then closed. */
@@ -39,7 +38,7 @@ export class Lane implements ScopeHost {
   }
 
   openScope(query: ScopedQuery): Preamble {
-    return this.#config.contextStatements.scope(query.context, query.kind !== 'read')
+    return this.#carrierOf(query).contexts.scope(query.context, query.kind !== 'read')
   }
 
   get tripwire(): Tripwire {
@@ -56,9 +55,14 @@ export class Lane implements ScopeHost {
     connection.stream.destroy(reason)
   }
 
-  statementName({ text, context }: ScopedQuery, connection: WireConnection): string | undefined {
-    const { preparedStatements, statementNames, contextStatements } = this.#config
-    return preparedStatements ? statementNames.nameFor(text, contextStatements.homeOf(context), connection) : undefined
+  statementName(query: ScopedQuery, connection: WireConnection): string | undefined {
+    const { mode, contexts } = this.#carrierOf(query)
+    if (!mode.named) return undefined
+    return this.#config.statementNames.nameFor(query.text, contexts.homeOf(query.context), connection)
+  }
+
+  #carrierOf(query: ScopedQuery): GuardedClient {
+    return this.#carriers.get(query) as GuardedClient
   }
 
   /** Nothing to do: lanes take reads and writes only, and each flush ends with RESET ALL. */
@@ -154,11 +158,13 @@ export class Lane implements ScopeHost {
   }
 
   async #connect(): Promise<GuardedClient> {
-    const client = new GuardedClient({ ...this.#config, pipeline: true } as GuardedClientConfig)
-    // Errors of a lost connection reach each statement in flight; the event only says "do not use this one again".
-    client.on('error', () => this.#drop(client))
-    client.on('end', () => this.#drop(client))
-    await client.connect()
+    const client = await this.#config.pooler.connect(() => {
+      const opening = new GuardedClient({ ...this.#config, pipeline: true } as GuardedClientConfig)
+      // Errors of a lost connection reach each statement in flight; the event only says "do not use this one again".
+      opening.on('error', () => this.#drop(opening))
+      opening.on('end', () => this.#drop(opening))
+      return opening.connect()
+    })
     this.#client = client
     this.headSinceMs = performance.now()
     this.#openedMs = this.headSinceMs

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { findTenantContext, type TenantContext } from '../context/tenant-context.ts'
 import { StatementError, TenantContextError } from '../errors.ts'
 import type { ClientInternals, QueryConfig, WireConnection } from '../postgres/pg-internals.ts'
-import type { ContextStatements, Preamble } from './context-statement.ts'
+import type { Preamble } from './context-statement.ts'
 import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
 import { ScopedQuery, type ScopeHost, type Statement, type StatementCallback } from './scoped-query.ts'
 import { type StatementKind, statementKind } from './statement-kind.ts'
@@ -10,7 +10,6 @@ import type { StatementNames } from './statement-names.ts'
 import { type Tripwire, watchForeign } from './tripwire.ts'
 
 export interface ScopedClientConfig extends GuardedClientConfig {
-  readonly contextStatements: ContextStatements
   readonly statementNames: StatementNames
   readonly tripwire: Tripwire
   /** Tells whether others wait for a connection of this server: one that is given back, or idle, is then closed. */
@@ -76,12 +75,12 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
   }
 
   statementName({ text, context }: ScopedQuery, connection: WireConnection): string | undefined {
-    const { preparedStatements, statementNames, contextStatements } = this.#config
-    return preparedStatements ? statementNames.nameFor(text, contextStatements.homeOf(context), connection) : undefined
+    if (!this.mode.named) return undefined
+    return this.#config.statementNames.nameFor(text, this.contexts.homeOf(context), connection)
   }
 
   openScope(query: ScopedQuery): Preamble | undefined {
-    const statements = this.#config.contextStatements
+    const statements = this.contexts
     if (this.#internals._txStatus === 'I') {
       this.#block = query.kind === 'begin' ? { context: query.context, scoped: false } : undefined
       return query.kind === 'begin' ? statements.begin() : statements.scope(query.context, true)

@@ -122,7 +122,7 @@ export class ScopedPool extends pg.Pool {
   }
 
   async #acquire(context: TenantContext): Promise<ScopedClient & pg.PoolClient> {
-    const client = (await super.connect()) as unknown as ScopedClient & pg.PoolClient
+    const client = (await this.#config.pooler.connect(() => super.connect())) as unknown as ScopedClient & pg.PoolClient
     client.assign(context)
     const release = client.release.bind(client)
     let released = false
