@@ -7,7 +7,7 @@ export type Severity = 'error' | 'warning' | 'note'
 
 /** One question to a migration. */
 export interface Rule {
-  /** `M01` … Stable; never reused. M01–M09 and M60 on: the old release · M10–M29: locks · M30–M59: tenancy. */
+  /** `M01` … Stable; never reused. M01–M09: the old release · M10–M29: locks · M30–M59: tenancy. */
   readonly id: `M${number}`
   /** Kebab-case, stable. */
   readonly name: string
