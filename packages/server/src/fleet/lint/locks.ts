@@ -1,4 +1,8 @@
-/** Rules about locks: what a statement keeps other sessions from doing, and for how long. */
+/**
+ * Rules about locks: what a statement keeps other sessions from doing, and for how long.
+ *
+ * Long because it is a table: a rule is a paragraph, and is read beside its neighbours.
+ */
 
 import { scanSync } from 'libpg-query'
 import type { MigrationStatement } from '../migration.ts'

@@ -1,4 +1,8 @@
-/** Rules about tenants: the shape `rowhouse.protect` asks for, and what is nobody's business but its own. */
+/**
+ * Rules about tenants: the shape `rowhouse.protect` asks for, and what is nobody's business but its own.
+ *
+ * Long because it is a table: a rule is a paragraph, and is read beside its neighbours.
+ */
 
 import type { Constraint, Node, TypeName } from 'libpg-query'
 import type { Migration, MigrationStatement } from '../migration.ts'
