@@ -1,0 +1,134 @@
+--! rowhouse schema 5: which migrations ran where
+--
+-- Words: docs/guides/fleet-migrations.md. A *home* is where migrations run: the shared tables of a database (''), or a
+-- tenant's schema. The ledger of the database a home lies in decides what ran there; `fleet_home` in the central database
+-- is what the fleet last heard of it, so that a deployment that changes nothing asks one database and not ten thousand.
+
+set local role rowhouse_owner;
+
+-- The ledger. Written in the transaction of the migration. Home `*` stands for the reference tables of this database: they
+-- are there once, for all its homes, and the first home that needs them makes them.
+create table rowhouse.applied_migration (
+  home text not null default '' check (home in ('', '*') or rowhouse.is_home(home)),
+  id text not null,
+  sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
+  applied_at timestamptz not null default now(),
+  ms integer not null default 0,
+  primary key (home, id)
+);
+
+-- How far a migration came that no transaction may hold (CREATE INDEX CONCURRENTLY). A row without `finished_at` is a
+-- statement that was running when the process ended.
+create table rowhouse.migration_progress (
+  home text not null,
+  id text not null,
+  statement integer not null check (statement >= 0),
+  sha256 text not null,
+  started_at timestamptz not null default now(),
+  finished_at timestamptz,
+  primary key (home, id, statement)
+);
+
+-- Homes that no migration may change until then: what copies their tables needs them to stay as they are.
+create table rowhouse.ddl_freeze (
+  home text primary key check (home = '' or rowhouse.is_home(home)),
+  token uuid not null default gen_random_uuid(),
+  reason text not null check (length(btrim(reason)) between 3 and 1000),
+  held_by text not null check (length(held_by) between 1 and 200),
+  until timestamptz not null
+);
+
+-- Protects the tables of a home that a migration made or changed; names of tables that are not there, or that belong to
+-- no tenant, are passed over. Unit scope is kept where the migration asked for it.
+create function rowhouse.protect_home(schema_name text, tables text[]) returns integer
+language sql volatile
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select coalesce(sum(rowhouse.protect(c.oid::regclass,
+           exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'rowhouse_unit')) order by c.oid), 0)::integer
+    from pg_class c
+   where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relname = any (tables) and c.relkind in ('r', 'p')
+     and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped);
+end;
+
+-- The search path of a tenant's schema ends in public, where the reference tables are. What the schema lacks would be
+-- found there instead, and a migration meant for one tenant would change the tables of all others.
+create function rowhouse.assert_own(schema_name text, names text[]) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  strays text;
+begin
+  select string_agg(quote_ident(n.name), ', ' order by n.name) into strays
+    from unnest(names) n (name)
+   where not exists (select from pg_class c where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relname = n.name)
+     and not exists (select from pg_type t where t.typnamespace = to_regnamespace(quote_ident(schema_name)) and t.typname = n.name)
+     and not exists (select from pg_proc f where f.pronamespace = to_regnamespace(quote_ident(schema_name)) and f.proname = n.name)
+     and (exists (select from pg_class c where c.relnamespace = 'public'::regnamespace and c.relname = n.name
+                     and c.relowner = 'rowhouse_owner'::regrole
+                     and (c.relkind not in ('r', 'p')
+                          or exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)))
+          or exists (select from pg_type t where t.typnamespace = 'public'::regnamespace and t.typname = n.name
+                        and t.typowner = 'rowhouse_owner'::regrole and t.typrelid = 0)
+          or exists (select from pg_proc f where f.pronamespace = 'public'::regnamespace and f.proname = n.name
+                        and f.proowner = 'rowhouse_owner'::regrole));
+  if strays is not null then
+    raise exception 'rowhouse: % in schema "%" does not exist, and the shared one of that name is not meant', strays, schema_name
+      using errcode = '42P01', constraint = 'rowhouse_home_incomplete';
+  end if;
+end
+$$;
+
+-- What the fleet last heard of each home. '' stands for the server's shared database, and for its shared tables.
+create table rowhouse.fleet_home (
+  server text not null references rowhouse.server (name) on delete cascade,
+  database_name text not null default '',
+  schema_name text not null default '' check (schema_name = '' or rowhouse.is_home(schema_name)),
+  tenant_id uuid references rowhouse.tenant (id) on delete cascade,
+  head text,
+  digest text,
+  fingerprint text,
+  state text not null default 'current' check (state in ('current', 'running', 'failed')),
+  error text,
+  frozen_until timestamptz,
+  frozen_for text,
+  changed_at timestamptz not null default now(),
+  primary key (server, database_name, schema_name)
+);
+create index fleet_home_digest_idx on rowhouse.fleet_home (digest);
+create index fleet_home_tenant_id_idx on rowhouse.fleet_home (tenant_id);
+
+-- Runs of the fleet, one at a time: who holds the lock, and what the last one left undone.
+create table rowhouse.fleet_run (
+  id bigint generated always as identity primary key,
+  operator text not null check (length(operator) between 1 and 200),
+  started_at timestamptz not null default clock_timestamp(),
+  ended_at timestamptz,
+  state text not null default 'running' check (state in ('running', 'done', 'failed', 'stopped', 'interrupted')),
+  reason text,
+  target text,
+  options jsonb not null default '{}',
+  done integer not null default 0,
+  failed integer not null default 0
+);
+
+-- Enters homes the fleet has not heard of: the shared tables of each server, and placements of tenants whose home is made.
+create function rowhouse.enter_homes() returns void
+language sql volatile
+set search_path = pg_catalog, pg_temp
+begin atomic
+  insert into rowhouse.fleet_home (server)
+  select s.name from rowhouse.server s on conflict do nothing;
+  insert into rowhouse.fleet_home (server, database_name, schema_name, tenant_id)
+  select p.server, coalesce(p.database_name, ''), coalesce(p.schema_name, ''), p.tenant_id
+    from rowhouse.placement p join rowhouse.tenant t on t.id = p.tenant_id
+   where p.model <> 'pooled' and t.state in ('standby', 'active', 'suspended', 'offboarding')
+     and not exists (select from rowhouse.fleet_home h where h.tenant_id = p.tenant_id
+                        and (h.server, h.database_name, h.schema_name) = (p.server, coalesce(p.database_name, ''), coalesce(p.schema_name, '')))
+  on conflict do nothing;
+end;
+
+grant execute on function rowhouse.protect_home(text, text[]), rowhouse.assert_own(text, text[]), rowhouse.enter_homes() to rowhouse_migrator;
+
+reset role;

@@ -1,0 +1,270 @@
+import { randomInt } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
+import { UnavailableError } from 'rowhouse'
+import { explainFailure, isLockConflict } from './home-failure.ts'
+import { fitsTransaction, opening, type Piece, type Target, toPieces } from './home-transaction.ts'
+import { runAlone } from './home-without-transaction.ts'
+import type { Runner } from './homes.ts'
+import { digestOf, findBacklog, type LedgerRow, REFERENCES } from './ledger.ts'
+import type { Migration } from './migration.ts'
+
+export interface MigrateHomeOptions {
+  /** How long one attempt waits for a lock, in milliseconds: the longest the application waits behind it. @defaultValue 1_000 */
+  readonly lockTimeoutMs?: number
+  /** How often a lock is asked for. @defaultValue 15: with growing pauses about a minute */
+  readonly lockAttempts?: number
+  /** Longest statement in a transaction, in milliseconds; 0 for none. It holds its locks that long. @defaultValue 60_000 */
+  readonly statementTimeoutMs?: number
+  /** Longest statement outside of transactions (CREATE INDEX CONCURRENTLY), in milliseconds. @defaultValue 3_600_000 */
+  readonly concurrentTimeoutMs?: number
+  /** Goes on where a newer release has migrated already. @defaultValue false: `ERR_SCHEMA_NEWER` */
+  readonly allowNewer?: boolean
+  /** Token of whoever froze the home and migrates it nevertheless. */
+  readonly freezeToken?: string
+  /** Stops between attempts and between migrations, never inside of one. */
+  readonly signal?: AbortSignal
+}
+
+/** What became of a home. */
+export interface MigratedHome {
+  /** Ids of what ran now, in order; empty where nothing was to be done. */
+  readonly applied: readonly string[]
+  /** Last migration that ran here, now or before; undefined where none ever did. */
+  readonly head: string | undefined
+  /** `digestOf` all that ran here. */
+  readonly digest: string
+  /** Locks that were not granted in time and asked for again. */
+  readonly retries: number
+  /** Set where the home may not be changed now; then nothing ran. */
+  readonly frozen: Freeze | undefined
+}
+
+export interface Freeze {
+  readonly reason: string
+  readonly until: Date
+}
+
+/** Key space of the session advisory locks on homes: one migrator per home. */
+const HOME_LOCK_SEED = 7_262_374
+const LOCK_TIMEOUT_MS = 1_000
+const LOCK_ATTEMPTS = 15
+const STATEMENT_TIMEOUT_MS = 60_000
+const CONCURRENT_TIMEOUT_MS = 3_600_000
+/** Pauses double from the first to the longest, each cut at random, so that a fleet does not knock in step. */
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 5_000
+
+/**
+ * Brings one home to the newest migration: the shared tables of a database, a tenant's schema, a tenant's database.
+ *
+ * Each migration is one transaction together with its line in the ledger and the protection of its tables; the first
+ * migrations of an empty home are one transaction. What runs outside of transactions is recorded per statement. So a
+ * process that is killed leaves nothing half done, and the same call goes on where it stopped. Two at once take turns.
+ *
+ * @param client a connection of the operator to the database the home lies in, outside of a transaction
+ * @param home.schema the tenant's own schema; undefined for the tables in `public`. It has to exist
+ * @param migrations in the order of the folder, as `readMigrations` returns them
+ * @throws {MigrationError} `ERR_MIGRATION_FAILED` naming file and line, `ERR_SCHEMA_DRIFT` when a file changed after it
+ *   ran, `ERR_SCHEMA_NEWER`, `ERR_PRIVILEGE_MISSING`
+ * @throws {IsolationError} `ERR_ISOLATION_TABLE_UNPROTECTABLE` when a table of the migration cannot be a tenant table
+ * @throws {UnavailableError} `ERR_TIMEOUT` when a lock was not granted in any attempt, `ERR_DATABASE_UNAVAILABLE`
+ * @example
+ * ```ts
+ * import { migrateHome, readMigrations } from 'rowhouse-server'
+ * import pg from 'pg'
+ * const client = new pg.Client({ connectionString: process.env.ROWHOUSE_ADMIN_URL })
+ * await client.connect()
+ * const { applied } = await migrateHome(client, { schema: undefined }, await readMigrations('migrations'))
+ * ```
+ */
+export async function migrateHome(
+  client: Runner,
+  home: { readonly schema: string | undefined },
+  migrations: readonly Migration[],
+  options: MigrateHomeOptions = {},
+): Promise<MigratedHome> {
+  const schema = home.schema ?? ''
+  if (schema !== '' && !/^t_[a-z0-9_]{2,40}_[0-9a-f]{12}$/.test(schema)) {
+    throw new RangeError(
+      `Cannot migrate schema "${schema}": wanted the name of a tenant's own schema, t_<slug>_<12 hex digits>`,
+    )
+  }
+  const work = new HomeWork(client, schema, options)
+  try {
+    return await work.run(migrations)
+  } finally {
+    await work.end()
+  }
+}
+
+interface HomeState {
+  readonly rows: readonly LedgerRow[]
+  readonly freeze: Freeze | undefined
+  readonly empty: boolean
+}
+
+/** One visit to a home. `run` once, then `end`, also after an error. */
+class HomeWork {
+  readonly #client: Runner
+  readonly #schema: string
+  readonly #options: MigrateHomeOptions
+  readonly #limits: { readonly lockTimeoutMs: number; readonly statementTimeoutMs: number }
+  /** Set from the first attempt on: an error behind the lock leaves it taken. */
+  #visited = false
+  #retries = 0
+
+  constructor(client: Runner, schema: string, options: MigrateHomeOptions) {
+    this.#client = client
+    this.#schema = schema
+    this.#options = options
+    const { lockTimeoutMs = LOCK_TIMEOUT_MS, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options
+    this.#limits = { lockTimeoutMs: requireMs(lockTimeoutMs, 1), statementTimeoutMs: requireMs(statementTimeoutMs, 0) }
+  }
+
+  async run(migrations: readonly Migration[]): Promise<MigratedHome> {
+    const { rows, freeze, empty } = await this.#retrying(() => this.#lockAndRead())
+    const { pending, published, unknown } = findBacklog(rows, migrations, this.#options.allowNewer === true)
+    const ran = new Set(rows.filter(({ home }) => home !== REFERENCES).map(({ id }) => id))
+    const frozen = pending.length > 0 ? freeze : undefined
+    if (frozen === undefined)
+      await this.#apply(pending, { home: this.#schema, published: new Set(published), unused: empty && ran.size === 0 })
+    const applied = frozen === undefined ? pending.map(({ id }) => id) : []
+    const now = new Set([...ran, ...applied])
+    const present = [...migrations.filter(({ id }) => now.has(id)), ...unknown]
+    return { applied, head: present.at(-1)?.id, digest: digestOf(present), retries: this.#retries, frozen }
+  }
+
+  async end(): Promise<void> {
+    if (!this.#visited) return
+    // Where the connection is gone, so are transaction and lock.
+    await this.#client.query(`rollback; ${UNLOCK(this.#schema)}`).catch(() => {})
+  }
+
+  async #apply(pending: readonly Migration[], target: Target): Promise<void> {
+    for (const group of inGroups(pending, target.unused)) {
+      this.#options.signal?.throwIfAborted()
+      const [first] = group
+      if (first === undefined) continue
+      await this.#retrying(() =>
+        fitsTransaction(first, target.unused) ? this.#transact(group, target) : this.#runAlone(first, target),
+      )
+    }
+  }
+
+  /** Takes the lock of the home and reads, behind it, what ran there. */
+  async #lockAndRead(): Promise<HomeState> {
+    const home = this.#schema
+    this.#visited = true
+    const results = (await this.#client.query(`
+      ${opening({ home: '' }, this.#limits)};
+      ${LOCK(home)};
+      select home, id, sha256 from rowhouse.applied_migration where home in ('${home}', '${REFERENCES}') order by applied_at, id;
+      select token, reason, until from rowhouse.ddl_freeze where home = '${home}' and until > now();
+      select exists (select from pg_namespace where nspname = '${home || 'public'}') as there,
+             not exists (select from pg_class where relnamespace = to_regnamespace('${home || 'public'}') and relkind in ('r', 'p')) as empty;
+      commit`)) as unknown as pg.QueryResult[]
+    const [state, freezes, ledger] = results.slice(0, -1).reverse()
+    const { there, empty } = (state?.rows[0] ?? { there: false, empty: false }) as { there: boolean; empty: boolean }
+    if (!there) throw new RangeError(`Cannot migrate schema "${home}": it does not exist in this database`)
+    const freeze = freezes?.rows[0] as (Freeze & { token: string }) | undefined
+    const isOurs = freeze !== undefined && freeze.token === this.#options.freezeToken
+    return {
+      rows: (ledger?.rows ?? []) as LedgerRow[],
+      freeze: freeze === undefined || isOurs ? undefined : { reason: freeze.reason, until: freeze.until },
+      empty,
+    }
+  }
+
+  async #transact(group: readonly Migration[], target: Target): Promise<void> {
+    const pieces = toPieces(group, target)
+    const begin = opening(target, this.#limits)
+    try {
+      await this.#client.query([begin, ...pieces.map(({ sql }) => sql), 'commit'].join('\n;\n'))
+    } catch (error) {
+      await this.#client.query('rollback').catch(() => {})
+      if (isLockConflict(error)) throw error
+      // Together they said that something is wrong, one by one they say what. What goes well this time is kept.
+      if (isAnswer(error)) return this.#transactStepwise(begin, pieces)
+      throw explainFailure(error, target.home, undefined)
+    }
+  }
+
+  async #transactStepwise(begin: string, pieces: readonly Piece[]): Promise<void> {
+    await this.#client.query(begin)
+    for (const piece of pieces) {
+      try {
+        await this.#client.query(piece.sql)
+      } catch (error) {
+        await this.#client.query('rollback').catch(() => {})
+        throw isLockConflict(error) ? error : explainFailure(error, this.#schema, piece)
+      }
+    }
+    // Deferred constraints are checked here.
+    await this.#client.query('commit').catch((error: unknown) => {
+      throw explainFailure(error, this.#schema, undefined)
+    })
+  }
+
+  #runAlone(migration: Migration, target: Target): Promise<void> {
+    const { concurrentTimeoutMs = CONCURRENT_TIMEOUT_MS } = this.#options
+    return runAlone(this.#client, migration, target, { ...this.#limits, concurrentTimeoutMs })
+  }
+
+  /** Locks that are not granted in time are given up, so that whoever queued behind goes on, and asked for again. */
+  async #retrying<T>(work: () => Promise<T>): Promise<T> {
+    const { lockAttempts = LOCK_ATTEMPTS, signal } = this.#options
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await work()
+      } catch (error) {
+        await this.#client.query('rollback').catch(() => {})
+        if (!isLockConflict(error)) throw explainFailure(error, this.#schema, undefined)
+        if (attempt >= lockAttempts) throw lockRefused(error, this.#schema, attempt)
+      }
+      this.#retries += 1
+      const pause = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS)
+      await delay(randomInt(Math.ceil(pause / 2), pause + 1), undefined, signal === undefined ? {} : { signal })
+    }
+  }
+}
+
+function LOCK(home: string): string {
+  return `select pg_advisory_lock(hashtextextended('rowhouse home ${home}', ${HOME_LOCK_SEED}))`
+}
+
+function UNLOCK(home: string): string {
+  return `select pg_advisory_unlock(hashtextextended('rowhouse home ${home}', ${HOME_LOCK_SEED}))`
+}
+
+/** The first migrations of a home nobody uses go together; afterwards each is a transaction of its own. */
+function inGroups(pending: readonly Migration[], unused: boolean): Migration[][] {
+  const groups: Migration[][] = []
+  for (const migration of pending) {
+    const last = groups.at(-1)
+    const joins =
+      unused && fitsTransaction(migration, true) && last?.[0] !== undefined && fitsTransaction(last[0], true)
+    if (joins) last?.push(migration)
+    else groups.push([migration])
+  }
+  return groups
+}
+
+/** An error PostgreSQL answered with, over a connection that still works. */
+function isAnswer(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57P)/.test(code)
+}
+
+function lockRefused(cause: unknown, home: string, attempts: number): UnavailableError {
+  return new UnavailableError(
+    'ERR_TIMEOUT',
+    `Cannot migrate ${home === '' ? 'the shared tables' : `schema "${home}"`}: a lock was refused ${attempts} times; find the transaction that holds it in pg_stat_activity, then run again`,
+    { cause },
+  )
+}
+
+function requireMs(ms: number, least: number): number {
+  if (Number.isInteger(ms) && ms >= least && ms <= 86_400_000) return ms
+  throw new RangeError(`Cannot wait ${ms} ms: wanted a whole number from ${least} to 86400000`)
+}
