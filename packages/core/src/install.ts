@@ -2,6 +2,8 @@
  * `rowhouse/install`: what an operator does to a database. Needs an operator's login; never imported by code that
  * serves requests.
  */
+
+export { becomeTenant } from './migrate/as-tenant.ts'
 export { type InstallOptions, type InstallReport, install } from './migrate/install.ts'
 export { type ProtectOptions, protect, type TablePlan, type TableToProtect } from './migrate/protect.ts'
 export type {

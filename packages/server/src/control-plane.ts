@@ -1,5 +1,6 @@
 import { ConfigError, type Logger } from 'rowhouse'
 import { createTenantAdmin, parseRootKey, type RegisteredTenant, type TenantAdmin } from 'rowhouse/install'
+import { equipSharedHome } from './fleet/equip-shared-home.ts'
 import type { Migration } from './fleet/migration.ts'
 import { readMigrations } from './fleet/migration-folder.ts'
 import { compilePlacementRules } from './placing/compile-rules.ts'
@@ -9,6 +10,7 @@ import type { Provisioning } from './provision/provisioning.ts'
 import type { ProvisioningRequest } from './provision/provisioning-request.ts'
 import { type ProvisioningStep, requireStepName } from './provision/step.ts'
 import { ensureTemplate } from './provision/template-database.ts'
+import type { TenantStep } from './provision/tenant-step.ts'
 import { fillStandby, provisionTenant, setProvisioning } from './provision/tenants.ts'
 import { findOrphans, type Orphan } from './registry/find-orphans.ts'
 import { OperatorConnections } from './registry/operator-connections.ts'
@@ -24,7 +26,7 @@ export interface ControlPlaneOptions {
   /** Where new tenants go. @defaultValue pooled, on the server with the least load */
   readonly rules?: PlacementRules
   /** The platform's own steps of provisioning, in order. */
-  readonly steps?: readonly ProvisioningStep[]
+  readonly steps?: readonly (ProvisioningStep | TenantStep)[]
   /** A logger with pino's shape. @defaultValue none */
   readonly log?: Logger
 }
@@ -109,7 +111,11 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const requireTenant = async (id: string) => (await tenants.find(id)) as RegisteredTenant
   return {
     servers: {
-      add: (server) => addServer(connections, options.rootKey, server),
+      add: async (server) => {
+        const added = await addServer(connections, options.rootKey, server)
+        await equipSharedHome(connections, migrations, added.name)
+        return added
+      },
       list: () => listServers(connections.central),
       drain: (name) => setServerState(connections, name, 'draining'),
       activate: (name) => setServerState(connections, name, 'active'),
@@ -133,7 +139,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
-function assertSteps(steps: readonly ProvisioningStep[]): void {
+function assertSteps(steps: readonly { readonly name: string }[]): void {
   const seen = new Set(RESERVED_STEPS)
   for (const { name } of steps) {
     requireStepName(name)

@@ -1,15 +1,17 @@
 import { isRowhouseError, type Logger } from 'rowhouse'
 import { registerHome } from '../fleet/homes.ts'
+import { digestOf } from '../fleet/ledger.ts'
 import type { CompiledRules } from '../placing/compile-rules.ts'
 import { bringUpToDate, hasNamespace, makeNamespace, removeNamespace, settle, type Workshop } from './namespace.ts'
 import type { ProvisioningJob } from './provisioning-request.ts'
 import { type ChosenHome, register, unregister } from './register.ts'
 import type { ProvisioningStep, StepContext } from './step.ts'
+import { asNewTenant, type TenantClient, type TenantStep } from './tenant-step.ts'
 
 export interface Provisioning extends Workshop {
   readonly rules: CompiledRules
   /** The platform's own steps, in order, after the tenant's tables are there and before anybody is let in. */
-  readonly steps: readonly ProvisioningStep[]
+  readonly steps: readonly (ProvisioningStep | TenantStep)[]
   readonly log: Logger
 }
 
@@ -75,7 +77,8 @@ function stagesOf(p: Provisioning, job: ProvisioningJob, home: ChosenHome): Stag
   ]
 }
 
-function toStage(p: Provisioning, job: ProvisioningJob, home: ChosenHome, step: ProvisioningStep): Stage {
+function toStage(p: Provisioning, job: ProvisioningJob, home: ChosenHome, given: ProvisioningStep | TenantStep): Stage {
+  const step = 'kind' in given ? bindToTenant(p, job, home, given) : given
   const { slug, name, plan, labels, administrator, idempotencyKey } = job
   const context = (signal: AbortSignal): StepContext => ({
     tenant: { id: home.tenantId, slug, name, plan, region: home.region, labels, administrator, home },
@@ -92,11 +95,29 @@ function toStage(p: Provisioning, job: ProvisioningJob, home: ChosenHome, step: 
   }
 }
 
+function bindToTenant(p: Provisioning, job: ProvisioningJob, home: ChosenHome, step: TenantStep): ProvisioningStep {
+  const inside = <T>(fn: (db: TenantClient) => Promise<T>) => asNewTenant(p.connections, p.rootKey, home, job.slug, fn)
+  return {
+    name: step.name,
+    check: (context) => inside((db) => step.check(db, context)),
+    do: (context) => inside((db) => step.do(db, context)),
+    undo: async (context) => {
+      // Without its tables there is nothing to take back, and no key to do it with.
+      if (await hasNamespace(p, home)) await inside((db) => step.undo(db, context))
+    },
+  }
+}
+
 /** From here on the tenant is served, or waits to be claimed. */
 async function open({ connections, migrations }: Provisioning, job: ProvisioningJob, home: ChosenHome): Promise<void> {
   await connections.transact({ server: 'main', database: undefined }, async (client) => {
     if (home.model !== 'pooled') {
-      await registerHome(client, { ...home, tenantId: home.tenantId, head: migrations.at(-1)?.id })
+      await registerHome(client, {
+        ...home,
+        tenantId: home.tenantId,
+        head: migrations.at(-1)?.id,
+        digest: digestOf(migrations),
+      })
     }
     const text = `update rowhouse.tenant set state = $2 where id = $1 and state = 'provisioning'`
     await client.query(text, [home.tenantId, job.forStandby ? 'standby' : 'active'])

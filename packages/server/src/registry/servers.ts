@@ -70,7 +70,8 @@ export async function addServer(
   server: ServerToAdd,
 ): Promise<RegisteredServer> {
   const { name, region, kind = 'postgres', capacity, appUrl, adminUrl, replicaUrls = [] } = requireServer(server)
-  await install({ url: readConnectionUrl(adminUrl, `server "${name}" as operator`), rootKey })
+  const url = readConnectionUrl(adminUrl, `server "${name}" as operator`)
+  await install({ url, rootKey, ...loginOf(readConnectionUrl(appUrl, `server "${name}"`)) })
   await assertSameServer(readConnectionUrl(adminUrl, `server "${name}"`), readConnectionUrl(appUrl, `server "${name}"`))
   const { rowCount } = await connections.transact({ server: 'main', database: undefined }, (client) =>
     client.query(
@@ -135,6 +136,12 @@ function requireServer(server: ServerToAdd): ServerToAdd {
     )
   }
   return server
+}
+
+/** The application's URL says which password `rowhouse_app` gets; another login is the operator's to make. */
+function loginOf(appUrl: string): { appPassword?: string } {
+  const { username, password } = new URL(appUrl)
+  return username === 'rowhouse_app' && password !== '' ? { appPassword: decodeURIComponent(password) } : {}
 }
 
 /** Two URLs of one server, or tenants would be made in one database and looked for in another. */
