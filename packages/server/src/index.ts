@@ -1,5 +1,16 @@
 /** The control plane of Rowhouse. This file is the table of contents. */
 
+// Choosing a model
+export { type Advice, advise, type ServersNeeded, type TradeOff } from './advise/advise.ts'
+export type { Capacity } from './advise/capacity.ts'
+export { type DecisionRecordOptions, writeDecisionRecord } from './advise/decision-record.ts'
+export { COMPLIANCE, type ComplianceProfile, type Facts, requireFacts, type Spread } from './advise/facts.ts'
+export { MEASURED_COSTS, type MeasuredCosts, type ModelCosts } from './advise/measured-costs.ts'
+export { type Answers, factsFromAnswers, parseAnswer, QUESTIONS, type Question } from './advise/questions.ts'
+export { type FactsFromDatabase, type ReadFactsOptions, readFacts } from './advise/read-facts.ts'
+export type { TableReading } from './advise/read-table.ts'
+export type { ClassAdvice, Reason } from './advise/tenant-classes.ts'
+
 // Hooks: webhooks, out and in
 export type { AddressLookup } from './hooks/address-guard.ts'
 export { type BillingEvent, parseBillingEvent, SUBSCRIBED_EVENT } from './hooks/billing-event.ts'
@@ -21,5 +32,30 @@ export {
   verifyWebhook,
   type WebhookHeaders,
 } from './hooks/webhook-signature.ts'
+// Placement rules
+export {
+  choosePlacement,
+  explainPlacement,
+  type PlacementChoice,
+  type PlacementExplanation,
+} from './placing/choose-placement.ts'
+export {
+  type CompiledRule,
+  type CompiledRules,
+  type CompileOptions,
+  compilePlacementRules,
+} from './placing/compile-rules.ts'
+export type { RuleVerdict } from './placing/decide-target.ts'
+export type { OperatorWish, PlacementRequest, ServerNow, TenantToPlace } from './placing/placement-request.ts'
+export {
+  type Model,
+  type PlacementRule,
+  type PlacementRules,
+  type PlacementTarget,
+  parsePlacementRules,
+  requirePlacementRules,
+  type ServerKind,
+  type Vocabulary,
+} from './placing/placement-rules.ts'
 // Provisioning
 export { type ProvisioningStep, requireStepName, type StepContext, type StepTenant } from './provision/step.ts'

@@ -1,7 +1,7 @@
 import { MODELS, type Model, type PlacementRules } from '../placing/placement-rules.ts'
 import { type Capacity, capacityOf, costsFor, gigabytes } from './capacity.ts'
 import { COMPLIANCE, type ComplianceProfile, type Facts, LARGE_ROWS, requireFacts } from './facts.ts'
-import { MEASURED_COSTS, type MeasuredCosts, type ModelCosts } from './measured-costs.ts'
+import { MEASURED_COSTS, type MeasuredCosts, type ModelCosts, memoryPerRelation } from './measured-costs.ts'
 import { type ClassAdvice, classify } from './tenant-classes.ts'
 
 /** What all tenants would cost in one model, without a row. */
@@ -11,7 +11,7 @@ export interface TradeOff {
   readonly diskBytes: number
   readonly files: number
   /** Memory of one connection that met every tenant. */
-  readonly cacheBytesPerConnection: number
+  readonly memoryBytesPerConnection: number
   /** Adding one column everywhere, one tenant after the other. */
   readonly migrateMs: number
   readonly connections: string
@@ -100,7 +100,7 @@ function tradeOff(model: Model, facts: Facts, costs: MeasuredCosts): TradeOff {
     perTenant,
     diskBytes: perTenant.diskBytes * facts.tenants,
     files: perTenant.files * facts.tenants,
-    cacheBytesPerConnection: opened * costs.backend.cacheBytesPerRelation,
+    memoryBytesPerConnection: opened * memoryPerRelation(costs),
     // In shared tables there is one table to change, however many tenants.
     migrateMs: model === 'pooled' ? perTenant.migrateMs * costs.shape.tenants : perTenant.migrateMs * facts.tenants,
     ...GIVES[model],

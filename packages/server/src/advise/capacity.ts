@@ -1,6 +1,6 @@
 import type { Model } from '../placing/placement-rules.ts'
 import type { Facts } from './facts.ts'
-import type { MeasuredCosts, ModelCosts } from './measured-costs.ts'
+import { type MeasuredCosts, type ModelCosts, memoryPerRelation } from './measured-costs.ts'
 
 /** Share of the memory that caches of the catalog may take in all backends together; the rest is for data and sorting. */
 const CATALOG_SHARE = 0.25
@@ -45,7 +45,7 @@ export function capacityOf(facts: Facts, costs: MeasuredCosts): Capacity {
   const { peakConnections, maxConnections, serverMemoryBytes, tenantTables, tenantIndexes } = facts
   const connections = Math.max(1, Math.min(peakConnections, maxConnections - RESERVED_CONNECTIONS))
   const relationsPerTenant = tenantTables + tenantIndexes
-  const perRelation = costs.backend.cacheBytesPerRelation
+  const perRelation = memoryPerRelation(costs)
   const relations = Math.floor((serverMemoryBytes * CATALOG_SHARE) / (connections * perRelation))
   const bufferBytes = costsFor(facts, costs).database.bufferBytes
   const byBuffers = Math.floor((serverMemoryBytes * BUFFER_SHARE * CATALOG_SHARE_OF_BUFFERS) / bufferBytes)
@@ -57,7 +57,7 @@ export function capacityOf(facts: Facts, costs: MeasuredCosts): Capacity {
     schemas: Math.max(1, Math.floor(relations / relationsPerTenant)),
     databases,
     poolBytes: POOL_BYTES,
-    relationsWhy: `${connections} connections × ${perRelation} bytes per table or index opened (measured) fill ${CATALOG_SHARE * 100} % of ${gigabytes(serverMemoryBytes)}`,
+    relationsWhy: `${connections} connections × ${perRelation} bytes for each table or index they opened (measured) fill ${CATALOG_SHARE * 100} % of ${gigabytes(serverMemoryBytes)}`,
     databasesWhy:
       byBuffers < AUTOVACUUM_DATABASES
         ? `${kilobytes(bufferBytes)} of shared buffers per database in use (measured) fill half of a quarter of ${gigabytes(serverMemoryBytes)}`

@@ -98,7 +98,7 @@ function costTable({ tradeOffs }: Advice): string {
     bytes(perTenant.bufferBytes),
     bytes(all.diskBytes),
     all.files,
-    bytes(all.cacheBytesPerConnection),
+    bytes(all.memoryBytesPerConnection),
     duration(all.migrateMs),
     all.connections,
   ]

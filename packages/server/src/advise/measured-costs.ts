@@ -28,7 +28,7 @@ export interface MeasuredCosts {
     readonly idlePrivateBytes: number
     readonly privateBytesAfterOneTenant: number
     readonly privateBytesAfterAllSchemas: number
-    /** What a connection keeps for each table or index it ever opened: it is never given back. */
+    /** What a connection keeps in its caches for each table or index it ever opened; the allocator takes more. */
     readonly cacheBytesPerRelation: number
     readonly growth: readonly { readonly relations: number; readonly cacheBytes: number }[]
   }
@@ -48,3 +48,12 @@ export interface ModelCosts {
 
 /** The figures `advise` cites. They come from `test/advise/measure-costs.ts` and are replaced by running it. */
 export const MEASURED_COSTS: MeasuredCosts = measured
+
+/**
+ * Memory of its own a connection needs for each table or index it ever opened, until it is closed. As the operating system
+ * counts it: caches and what the allocator cannot use again between them.
+ */
+export function memoryPerRelation({ backend }: MeasuredCosts): number {
+  const relations = backend.growth.at(-1)?.relations ?? 1
+  return Math.round((backend.privateBytesAfterAllSchemas - backend.idlePrivateBytes) / relations)
+}

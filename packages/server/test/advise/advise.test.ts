@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type Advice, advise } from '../../src/advise/advise.ts'
 import { type Facts, requireFacts } from '../../src/advise/facts.ts'
-import { MEASURED_COSTS } from '../../src/advise/measured-costs.ts'
+import { MEASURED_COSTS, memoryPerRelation } from '../../src/advise/measured-costs.ts'
 import { choosePlacement } from '../../src/placing/choose-placement.ts'
 import { compilePlacementRules } from '../../src/placing/compile-rules.ts'
 import type { TenantToPlace } from '../../src/placing/placement-request.ts'
@@ -207,7 +207,7 @@ describe('advise()', () => {
   it('computes the limit of schemas from measured memory, and moves it with memory and connections', () => {
     const of = (facts: Partial<Facts>) => advise({ ...ordinary, ...facts }).capacity
     const { relations, schemas } = of({})
-    expect(relations).toBe(Math.floor((16 * GB * 0.25) / (50 * MEASURED_COSTS.backend.cacheBytesPerRelation)))
+    expect(relations).toBe(Math.floor((16 * GB * 0.25) / (50 * memoryPerRelation(MEASURED_COSTS))))
     expect(schemas).toBe(Math.floor(relations / 90))
     expect(of({ serverMemoryBytes: 32 * GB }).relations).toBeGreaterThan(relations * 1.9)
     expect(of({ peakConnections: 25 }).relations).toBeGreaterThan(relations * 1.9)
