@@ -46,7 +46,7 @@ export interface ModelCosts {
   readonly bufferBytes: number
 }
 
-/** The figures `advise` cites. They come from `test/advise/measure-costs.ts` and are replaced by running it. */
+/** The figures `advise` cites. They come from `test/advise/write-measured-costs.ts` and are replaced by running it. */
 export const MEASURED_COSTS: MeasuredCosts = measured
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Measures what a tenant without rows costs in each model, and writes `src/advise/measured-costs.json`.
  *
- *     node --conditions=source --import tsx packages/server/test/advise/measure-costs.ts
+ *     node --conditions=source --import tsx packages/server/test/advise/write-measured-costs.ts
  *
  * Starts a PostgreSQL server of its own and takes about two minutes. Linux only: memory of backends is read from /proc.
  * Tables are protected by Rowhouse, because policies are part of what a backend caches per table.
@@ -38,7 +38,7 @@ try {
   const buffers = await measureBuffers()
   const backends = await measureBackends()
   const costs: MeasuredCosts = {
-    generated: 'by packages/server/test/advise/measure-costs.ts; run it again instead of editing',
+    generated: 'by packages/server/test/advise/write-measured-costs.ts; run it again instead of editing',
     date: new Date().toISOString().slice(0, 10),
     machine: {
       cores: cpus().length,
