@@ -67,6 +67,7 @@ export class Executor implements Holder {
   readonly #sealer: Sealer
   readonly #budget: ConnectionBudget
   readonly #tracing = new Tracing()
+  readonly #pooler = new PoolerMemory()
   /** Connections open or being opened. */
   #places = 0
 
@@ -101,6 +102,8 @@ export class Executor implements Holder {
   run(context: TenantContext, statement: Statement, options: RunOptions = {}): Promise<QueryResult> {
     this.#budget.touch(this)
     return this.#attempt(context, statement, options).catch((error) => {
+      // It failed before it ran, and goes without a name now.
+      if (this.#pooler.lostName(error)) return this.#attempt(context, statement, options)
       // A read whose function left work to a deferred trigger, which came too late: a pooled connection waits for those.
       if (!isContextMissing(error) || statement.kind !== 'read') throw error
       return this.#runPooled(context, statement, options.signal)
@@ -134,7 +137,7 @@ export class Executor implements Holder {
   #attempt(context: TenantContext, statement: Statement, { signal }: RunOptions): Promise<QueryResult> {
     const finish = this.#tracing.start(context, statement)
     const record = (error: Error | undefined, cost: StatementCost) => {
-      this.#config.record(context, error, cost)
+      this.#record(context, error, cost)
       finish?.(error, cost)
     }
     if (signal === undefined && this.#lanes.takes(statement, context)) {
@@ -150,6 +153,11 @@ export class Executor implements Holder {
         throw error
       },
     )
+  }
+
+  #record(context: TenantContext, error: Error | undefined, cost: StatementCost): void {
+    if (error !== undefined) this.#pooler.lostName(error)
+    this.#config.record(context, error, cost)
   }
 
   async #runPooled(
@@ -214,7 +222,7 @@ export class Executor implements Holder {
       // A pooler of servers refuses or shares startup options; there the context statement pins the same settings.
       startupOptions: this.#startupOptions(),
       preparedStatements,
-      pooler: new PoolerMemory(),
+      pooler: this.#pooler,
       contextsOf: (mode) => {
         const made = contexts.get(mode) ?? new ContextStatements(this.#sealer, mode, pins)
         contexts.set(mode, made)
@@ -222,7 +230,7 @@ export class Executor implements Holder {
       },
       statementNames: new StatementNames(),
       tripwire: this.#tripwire(),
-      record: this.#config.record,
+      record: (context, error, cost) => this.#record(context, error, cost),
       isShort: () => this.#budget.isShort,
       takePlace: () => this.#takePlace(),
     }

@@ -84,7 +84,6 @@ export interface GuardedClientConfig extends pg.ClientConfig {
 export class GuardedClient extends pg.Client {
   readonly #config: GuardedClientConfig
   readonly #mark: string | undefined
-  #contexts: ContextStatements | undefined
   #mode: WireMode = POOLED_UNNAMED
 
   constructor(config: GuardedClientConfig) {
@@ -99,13 +98,12 @@ export class GuardedClient extends pg.Client {
 
   /** How statements travel here. Known once connected. */
   get mode(): WireMode {
-    return this.#mode
+    return this.#mode === POOLED && this.#config.pooler.losesNames ? POOLED_UNNAMED : this.#mode
   }
 
   /** The context for this connection's way to travel. */
   get contexts(): ContextStatements {
-    this.#contexts ??= this.#config.contextsOf(this.#mode)
-    return this.#contexts
+    return this.#config.contextsOf(this.mode)
   }
 
   override connect(): Promise<this>
@@ -165,7 +163,9 @@ export class GuardedClient extends pg.Client {
     // Options can be swallowed without a word: a setting that did not arrive has to be set each time.
     if (preparedStatements === true) return facts.mark === this.#mark && facts.mark !== null ? DIRECT : POOLED
     if (isDirect(facts, this.#mark)) return DIRECT
-    return (await this.#areNamesKeptApart()) ? POOLED : POOLED_UNNAMED
+    if (this.#config.pooler.losesNames || !(await this.#areNamesKeptApart())) return POOLED_UNNAMED
+    this.#config.pooler.trustNames()
+    return POOLED
   }
 
   #areNamesKeptApart(): Promise<boolean> {

@@ -58,7 +58,7 @@ export class Lane implements ScopeHost {
   statementName(query: ScopedQuery, connection: WireConnection): string | undefined {
     const { mode, contexts } = this.#carrierOf(query)
     if (!mode.named) return undefined
-    return this.#config.statementNames.nameFor(query.text, contexts.homeOf(query.context), connection)
+    return this.#config.statementNames.nameFor(query.text, contexts.homeOf(query.context), connection, mode.pinned)
   }
 
   #carrierOf(query: ScopedQuery): GuardedClient {

@@ -39,6 +39,7 @@ const HIGHEST_USUAL_PID = 2 ** 22
 
 const PROTOCOL_VIOLATION = '08P01'
 const DUPLICATE_STATEMENT = '42P05'
+const UNKNOWN_STATEMENT = '26000'
 
 /**
  * What the connections to one database have taught each other: only how to begin, never how to go on. What a connection
@@ -47,6 +48,8 @@ const DUPLICATE_STATEMENT = '42P05'
 export class PoolerMemory {
   #refusesOptions = false
   #mayShareNames = false
+  #namesWerePooled = false
+  #losesNames = false
   readonly #lessons = new WeakSet<object>()
 
   get sendsOptions(): boolean {
@@ -55,6 +58,24 @@ export class PoolerMemory {
 
   get namesAtBoot(): boolean {
     return !this.#mayShareNames
+  }
+
+  /** True once a pooler that keeps names lost one: with more statements than it has room for, PgBouncer miscounts after errors. */
+  get losesNames(): boolean {
+    return this.#losesNames
+  }
+
+  /** Says that names are kept by somebody between. */
+  trustNames(): void {
+    this.#namesWerePooled = true
+  }
+
+  /** Takes note of a statement's error. Returns true when it failed for its name alone, and will not again. */
+  lostName(error: unknown): boolean {
+    const code = (error as { code?: unknown } | undefined)?.code
+    if (!this.#namesWerePooled || (code !== DUPLICATE_STATEMENT && code !== UNKNOWN_STATEMENT)) return false
+    this.#losesNames = true
+    return true
   }
 
   /** Takes note of why a connection could not be made. Marks the error when trying again makes sense. */

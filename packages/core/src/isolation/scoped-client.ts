@@ -76,7 +76,7 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
 
   statementName({ text, context }: ScopedQuery, connection: WireConnection): string | undefined {
     if (!this.mode.named) return undefined
-    return this.#config.statementNames.nameFor(text, this.contexts.homeOf(context), connection)
+    return this.#config.statementNames.nameFor(text, this.contexts.homeOf(context), connection, this.mode.pinned)
   }
 
   openScope(query: ScopedQuery): Preamble | undefined {

@@ -28,8 +28,10 @@ export class StatementNames {
    *
    * @param home  schema the names in the text lead to: each has statements of its own, because PostgreSQL would plan a
    *   shared one anew at each change of the search path, and fail where result columns differ
+   * @param pooled  whether somebody between keeps the names: PgBouncer also keeps those whose Parse failed, and cuts
+   *   whoever uses one again
    */
-  nameFor(text: string, home: string | undefined, connection: WireConnection): string | undefined {
+  nameFor(text: string, home: string | undefined, connection: WireConnection, pooled: boolean): string | undefined {
     const known = this.#seen.get(text)
     if (known === undefined) {
       this.#seen.set(text, true)
@@ -44,6 +46,7 @@ export class StatementNames {
     // Sent but not confirmed: were its flush to fail early, a second Bind to that name would die with 26000.
     if (connection.submittedNamedStatements[name] !== undefined) return undefined
     this.#makeRoom(connection)
+    if (pooled) connection.close({ type: 'S', name })
     return name
   }
 

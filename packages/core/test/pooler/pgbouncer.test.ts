@@ -1,78 +1,90 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { Rowhouse } from 'rowhouse'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createNeighbours, type Neighbours } from '../support/tenants.ts'
+import { type Bouncer, NEW_PGBOUNCER, PGBOUNCER, startBouncer } from './pgbouncer.ts'
 
-const PGBOUNCER = '/usr/sbin/pgbouncer'
-/** Debian's user `nobody`: PgBouncer refuses to run as root. */
-const NOBODY = 65_534
 const STATEMENTS = 2_000
+const TRANSACTION = ['pool_mode = transaction', 'default_pool_size = 2']
 
-describe.skipIf(!existsSync(PGBOUNCER))('through PgBouncer in transaction mode (needs pgbouncer)', () => {
+interface Case {
+  readonly title: string
+  readonly binary: string | undefined
+  readonly preparedStatements: boolean | 'probe'
+  readonly settings?: readonly string[]
+}
+
+const needsNew = `needs ROWHOUSE_TEST_PGBOUNCER to name a PgBouncer from 1.21 on${NEW_PGBOUNCER ? '' : ': skipped, not set'}`
+const cases: readonly Case[] = [
+  { title: 'told to name nothing (needs pgbouncer)', binary: PGBOUNCER, preparedStatements: false },
+  { title: 'found by the probe (needs pgbouncer)', binary: PGBOUNCER, preparedStatements: 'probe' },
+  {
+    title: 'found by the probe where startup options are swallowed (needs pgbouncer)',
+    binary: PGBOUNCER,
+    preparedStatements: 'probe',
+    settings: ['ignore_startup_parameters = options'],
+  },
+  {
+    title: `that keeps names apart, found by the probe (${needsNew})`,
+    binary: NEW_PGBOUNCER,
+    preparedStatements: 'probe',
+    settings: ['max_prepared_statements = 500'],
+  },
+  {
+    title: `that has too little room for names and loses them (${needsNew})`,
+    binary: NEW_PGBOUNCER,
+    preparedStatements: 'probe',
+    settings: ['max_prepared_statements = 10'],
+  },
+]
+
+describe.each(cases)('through PgBouncer in transaction mode $title', ({ binary, preparedStatements, settings }) => {
+  if (binary === undefined) return it.skip('is not installed here', () => {})
   let n: Neighbours
-  let folder: string
-  let bouncer: ChildProcess
-  let url: string
+  let bouncer: Bouncer
   let rowhouse: Rowhouse
 
   beforeAll(async () => {
     n = await createNeighbours()
-    const app = new URL(n.database.appUrl)
-    const port = await freePort()
-    folder = mkdtempSync(join(tmpdir(), 'rowhouse-pgbouncer-'))
-    chmodSync(folder, 0o755)
-    const config = join(folder, 'pgbouncer.ini')
-    writeFileSync(
-      config,
-      `[databases]
-* = host=127.0.0.1 port=${app.port} user=rowhouse_app password=${app.password}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 2
-max_client_conn = 200
-`,
-    )
-    chmodSync(config, 0o600)
-    const asRoot = process.getuid?.() === 0
-    if (asRoot) chownSync(config, NOBODY, NOBODY)
-    bouncer = spawn(PGBOUNCER, ['-q', config], { stdio: 'ignore', ...(asRoot ? { uid: NOBODY, gid: NOBODY } : {}) })
-    url = `postgres://rowhouse_app@127.0.0.1:${port}/${n.database.name}`
-    while (!(await accepts(port))) await delay(20) // bounded poll: the hook has a timeout
-    rowhouse = await n.open({ url, preparedStatements: false, lanes: 2, poolSize: 6 })
+    bouncer = await startBouncer({
+      binary,
+      target: n.database.appUrl,
+      settings: [...TRANSACTION, ...(settings ?? [])],
+    })
+    rowhouse = await n.open({ url: bouncer.url(n.database.name), preparedStatements, lanes: 2, poolSize: 6 })
   })
   afterAll(async () => {
     await n.close()
-    bouncer.kill('SIGKILL')
-    rmSync(folder, { recursive: true, force: true })
+    await bouncer.stop()
   })
 
   it(`answers ${STATEMENTS} concurrent statements of two tenants for the right one each, errors and transactions mixed in`, async () => {
     let turn = 0
     let wrong = 0
+    const failures: unknown[] = []
     const worker = async () => {
       while (turn < STATEMENTS) {
         const mine = turn++
         const tenant = mine % 2 ? n.a : n.b
-        await rowhouse.withTenant(tenant.slug, async (db) => {
-          if (mine % 7 === 0) await db.query('select 1 / 0').catch(() => {})
-          const text = 'select distinct tenant_id::text as id from item'
-          const rows =
-            mine % 3 ? await db.many<{ id: string }>(text) : await db.transaction((tx) => tx.many<{ id: string }>(text))
-          if (rows.length !== 1 || rows[0]?.id !== tenant.id) wrong++
-        })
+        await rowhouse
+          .withTenant(tenant.slug, async (db) => {
+            if (mine % 7 === 0) await db.query('select 1 / 0').catch(() => {})
+            if (mine % 11 === 0) await db.query(`select nothing_${mine % 3} from item`).catch(() => {})
+            const text = `select distinct tenant_id::text as id, ${mine % 60} as n from item`
+            const rows =
+              mine % 3
+                ? await db.many<{ id: string; n: number }>(text)
+                : await db.transaction((tx) => tx.many<{ id: string; n: number }>(text))
+            if (rows.length !== 1 || rows[0]?.id !== tenant.id || rows[0].n !== mine % 60) wrong++
+          })
+          .catch((error) => failures.push(error))
       }
     }
     await Promise.all(Array.from({ length: 30 }, worker))
+    // Where a name was lost inside a transaction, that transaction failed; nothing else may.
+    const lost = failures.filter((error) => (error as { sqlState?: string }).sqlState === '42P05')
+    expect(failures.filter((error) => !lost.includes(error))).toEqual([])
+    expect(lost.length).toBeLessThanOrEqual(settings?.includes('max_prepared_statements = 10') ? 30 : 0)
     expect(wrong).toBe(0)
   })
 
@@ -101,7 +113,7 @@ max_client_conn = 200
   it('a plain SET does reach the next client (positive control)', async () => {
     const clients = await Promise.all(
       Array.from({ length: 4 }, async () => {
-        const client = new pg.Client({ connectionString: url })
+        const client = new pg.Client({ connectionString: bouncer.url(n.database.name) })
         await client.connect()
         return client
       }),
@@ -114,20 +126,3 @@ max_client_conn = 200
     await Promise.all(clients.map((client) => client.end()))
   })
 })
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    socket.once('connect', () => socket.destroy())
-  })
-}
