@@ -38,18 +38,88 @@ create table rowhouse.ddl_freeze (
   until timestamptz not null
 );
 
--- Protects the tables of a home that a migration made or changed; names of tables that are not there, or that belong to
--- no tenant, are passed over. Unit scope is kept where the migration asked for it.
-create function rowhouse.protect_home(schema_name text, tables text[]) returns integer
-language sql volatile
+-- As before, with two plans instead of three: a plan asks the catalogs about thirty questions.
+create or replace function rowhouse.protect(target regclass, unit_scope boolean default false) returns integer
+language plpgsql
 set search_path = pg_catalog, pg_temp
-begin atomic
-  select coalesce(sum(rowhouse.protect(c.oid::regclass,
-           exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'rowhouse_unit')) order by c.oid), 0)::integer
+as $$
+declare
+  found text;
+  statements text[];
+  change text;
+begin
+  select string_agg(format('%s: %s%s', p.code, p.message, coalesce(E'\n    mend: ' || p.statement, '')), E'\n  ' order by p.step)
+           filter (where p.kind = 'fault'),
+         coalesce(array_agg(p.statement order by p.step) filter (where p.kind = 'change'), '{}')
+    into found, statements
+    from rowhouse.plan_protect(target, unit_scope) p;
+  if found is not null then
+    raise exception E'rowhouse: % cannot be a tenant table yet:\n  %', target, found
+      using errcode = '55000', constraint = 'rowhouse_unprotectable';
+  end if;
+  foreach change in array statements loop
+    execute change;
+  end loop;
+  if statements = '{}' then
+    return 0;
+  end if;
+  -- REVOKE and GRANT of somebody without the right to them only warn; a wall is believed when it is seen.
+  select string_agg(p.statement, E'\n  ' order by p.step) into found
+    from rowhouse.plan_protect(target, unit_scope) p where p.kind = 'change';
+  if found is not null then
+    raise exception E'rowhouse: % is not protected, because these had no effect for role "%":\n  %', target, current_user, found
+      using errcode = '42501', hint = 'Run them as the owner of the schema or as whoever granted the rights.';
+  end if;
+  return cardinality(statements);
+end
+$$;
+
+-- Protects the tables of a home that a migration made or changed; names of tables that are not there, or that belong to
+-- no tenant, are passed over. Unit scope is kept where the migration asked for it. Returns the statements it ran: after
+-- the same migration they do the same in the next home, where nothing but the name of the schema differs.
+create function rowhouse.protect_home(schema_name text, tables text[]) returns text[]
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  own record;
+  ran text[] := '{}';
+begin
+  for own in
+    select c.oid::regclass as target, exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'rowhouse_unit') as unit_scope
+      from pg_class c
+     where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relname = any (tables) and c.relkind in ('r', 'p')
+       and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
+     order by c.oid
+  loop
+    ran := ran || coalesce((select array_agg(p.statement order by p.step) from rowhouse.plan_protect(own.target, own.unit_scope) p
+                             where p.kind = 'change'), '{}');
+    perform rowhouse.protect(own.target, own.unit_scope);
+  end loop;
+  return ran;
+end
+$$;
+
+-- What is left to check where those statements were run again: each tenant table of them stands behind its walls.
+create function rowhouse.assert_walled(schema_name text, tables text[]) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  open text;
+begin
+  select string_agg(quote_ident(c.relname), ', ' order by c.relname) into open
     from pg_class c
    where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relname = any (tables) and c.relkind in ('r', 'p')
-     and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped);
-end;
+     and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
+     and not (c.relrowsecurity and c.relforcerowsecurity and c.relowner = 'rowhouse_owner'::regrole
+              and 2 = (select count(*) from pg_policy p where p.polrelid = c.oid and p.polname in ('rowhouse_tenant', 'rowhouse_wall')));
+  if open is not null then
+    raise exception 'rowhouse: % in "%" is not protected after the migration', open, schema_name
+      using errcode = '55000', constraint = 'rowhouse_unprotectable';
+  end if;
+end
+$$;
 
 -- The search path of a tenant's schema ends in public, where the reference tables are. What the schema lacks would be
 -- found there instead, and a migration meant for one tenant would change the tables of all others.
@@ -129,6 +199,8 @@ begin atomic
   on conflict do nothing;
 end;
 
-grant execute on function rowhouse.protect_home(text, text[]), rowhouse.assert_own(text, text[]), rowhouse.enter_homes() to rowhouse_migrator;
+grant execute on function
+  rowhouse.protect_home(text, text[]), rowhouse.assert_walled(text, text[]), rowhouse.assert_own(text, text[]), rowhouse.enter_homes()
+to rowhouse_migrator;
 
 reset role;

@@ -40,12 +40,22 @@ export function searchPath(home: string): string {
   return home === '' ? 'public, pg_temp' : `${home}, public, pg_temp`
 }
 
-/** Returns the statements of migrations that run in a transaction, the protection of their tables and the ledger's lines. */
-export function toPieces(migrations: readonly Migration[], target: Target): Piece[] {
+/**
+ * Returns the statements of migrations that run in a transaction, the protection of their tables and the ledger's lines.
+ *
+ * @param remembered what protected the same tables in another home, after the same migrations
+ */
+export function toPieces(
+  migrations: readonly Migration[],
+  target: Target,
+  remembered: readonly string[] | undefined,
+): Piece[] {
   const pieces = migrations.flatMap((migration) => statementPieces(migration, target))
   const tables = new Set(migrations.flatMap((each) => findIsolationWork(each).protect))
   if (tables.size > 0) {
-    const sql = `select rowhouse.protect_home('${target.home || 'public'}', ${toArray([...tables])})`
+    const work = `('${target.home || 'public'}', ${toArray([...tables])})`
+    const again = [...(remembered ?? []), `select rowhouse.assert_walled${work}`].join('\n')
+    const sql = remembered === undefined ? `select rowhouse.protect_home${work}` : again
     pieces.push({ sql, migration: migrations.length === 1 ? migrations[0] : undefined, statement: undefined })
   }
   return [...pieces, { sql: ledgerLines(migrations, target), migration: undefined, statement: undefined }]

@@ -8,6 +8,7 @@ import { runAlone } from './home-without-transaction.ts'
 import type { Runner } from './homes.ts'
 import { digestOf, findBacklog, type LedgerRow, REFERENCES } from './ledger.ts'
 import type { Migration } from './migration.ts'
+import { memoKey, ProtectionMemo } from './protection-memo.ts'
 
 export interface MigrateHomeOptions {
   /** How long one attempt waits for a lock, in milliseconds: the longest the application waits behind it. @defaultValue 1_000 */
@@ -104,6 +105,16 @@ interface HomeState {
   readonly empty: boolean
 }
 
+interface Place {
+  readonly there: boolean
+  readonly empty: boolean
+  /** Versions of PostgreSQL and of the schema `rowhouse`. */
+  readonly installation: string
+}
+
+/** What protected tables in homes this process has been to. */
+const PROTECTION = new ProtectionMemo()
+
 /** One visit to a home. `run` once, then `end`, also after an error. */
 class HomeWork {
   readonly #client: Runner
@@ -113,6 +124,7 @@ class HomeWork {
   /** Set from the first attempt on: an error behind the lock leaves it taken. */
   #visited = false
   #retries = 0
+  #installation = ''
 
   constructor(client: Runner, schema: string, options: MigrateHomeOptions) {
     this.#client = client
@@ -162,11 +174,13 @@ class HomeWork {
       select home, id, sha256 from rowhouse.applied_migration where home in ('${home}', '${REFERENCES}') order by applied_at, id;
       select token, reason, until from rowhouse.ddl_freeze where home = '${home}' and until > now();
       select exists (select from pg_namespace where nspname = '${home || 'public'}') as there,
+             current_setting('server_version_num') || ' ' || (select max(version) from rowhouse.migration) as installation,
              not exists (select from pg_class where relnamespace = to_regnamespace('${home || 'public'}') and relkind in ('r', 'p')) as empty;
       commit`)) as unknown as pg.QueryResult[]
     const [state, freezes, ledger] = results.slice(0, -1).reverse()
-    const { there, empty } = (state?.rows[0] ?? { there: false, empty: false }) as { there: boolean; empty: boolean }
+    const { there = false, empty = false, installation = '' } = (state?.rows[0] ?? {}) as Partial<Place>
     if (!there) throw new RangeError(`Cannot migrate schema "${home}": it does not exist in this database`)
+    this.#installation = installation
     const freeze = freezes?.rows[0] as (Freeze & { token: string }) | undefined
     const isOurs = freeze !== undefined && freeze.token === this.#options.freezeToken
     return {
@@ -177,15 +191,21 @@ class HomeWork {
   }
 
   async #transact(group: readonly Migration[], target: Target): Promise<void> {
-    const pieces = toPieces(group, target)
+    const key = memoKey(group, target.home, this.#installation)
+    const remembered = key === undefined ? undefined : PROTECTION.find(key, target.home)
     const begin = opening(target, this.#limits)
+    const pieces = toPieces(group, target, remembered)
     try {
-      await this.#client.query([begin, ...pieces.map(({ sql }) => sql), 'commit'].join('\n;\n'))
+      const text = [begin, ...pieces.map(({ sql }) => sql), 'commit'].join('\n;\n')
+      const results = (await this.#client.query(text)) as unknown as pg.QueryResult[]
+      if (key === undefined || remembered !== undefined) return
+      const found = results.find(({ fields }) => fields?.[0]?.name === 'protect_home')?.rows[0]
+      if (found !== undefined) PROTECTION.keep(key, target.home, found.protect_home)
     } catch (error) {
       await this.#client.query('rollback').catch(() => {})
       if (isLockConflict(error)) throw error
       // Together they said that something is wrong, one by one they say what. What goes well this time is kept.
-      if (isAnswer(error)) return this.#transactStepwise(begin, pieces)
+      if (isAnswer(error)) return this.#transactStepwise(begin, toPieces(group, target, undefined))
       throw explainFailure(error, target.home, undefined)
     }
   }
