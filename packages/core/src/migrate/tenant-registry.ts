@@ -226,6 +226,12 @@ export async function addDomain(client: pg.PoolClient, tenant: string, host: str
   })
 }
 
+export async function listDomains(client: pg.PoolClient, tenant: string): Promise<string[]> {
+  const { id } = await requireTenant(client, tenant)
+  const text = 'select host from rowhouse.domain where tenant_id = $1 order by host'
+  return (await client.query<{ host: string }>(text, [id])).rows.map(({ host }) => host)
+}
+
 export async function removeDomain(client: pg.PoolClient, host: string): Promise<boolean> {
   return (await client.query('delete from rowhouse.domain where host = $1', [host])).rowCount === 1
 }

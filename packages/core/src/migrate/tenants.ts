@@ -15,6 +15,7 @@ import {
   type DecoyToCreate,
   findTenant,
   listCrossings,
+  listDomains,
   listTenants,
   type RegisteredTenant,
   removeDomain,
@@ -63,6 +64,8 @@ export interface TenantAdmin {
   retireOldKey(tenant: string): Promise<RegisteredTenant>
   /** Lets a host lead to the tenant. Whoever calls this has proved that the tenant owns it. @throws {TenantError} `ERR_TENANT_DOMAIN_TAKEN` @throws {RangeError} for what is no host name */
   addDomain(tenant: string, host: string): Promise<void>
+  /** Returns the hosts that lead to the tenant, in alphabetical order: look here before removing one for a tenant. */
+  domains(tenant: string): Promise<string[]>
   /** Returns false when no tenant had the host. */
   removeDomain(host: string): Promise<boolean>
   /** Returns the key once; only the hash of its secret is kept. @throws {RangeError} for a bad name, expiry or empty units */
@@ -110,6 +113,7 @@ export function createTenantAdmin(options: { url: string | undefined; rootKey: s
       const name = requireHostName(host)
       return asOwner((client) => addDomain(client, tenant, name))
     },
+    domains: (tenant) => asOwner((client) => listDomains(client, tenant)),
     removeDomain: async (host) => {
       const name = requireHostName(host)
       return asOwner((client) => removeDomain(client, name))

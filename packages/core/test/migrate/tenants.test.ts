@@ -118,6 +118,7 @@ describe('a tenant', () => {
       () => tenants.rotateKey('nobody'),
       () => tenants.retireOldKey('nobody'),
       () => tenants.addDomain('nobody', 'nobody.example.com'),
+      () => tenants.domains('nobody'),
       () => tenants.createApiKey('nobody', { name: 'k' }),
     ]
     for (const attempt of attempts) {
@@ -136,6 +137,8 @@ describe('a domain', () => {
       code: 'ERR_TENANT_DOMAIN_TAKEN',
       message: expect.stringContaining('Cannot give tenant "globex" the domain "freight.example.com"'),
     })
+    expect(await tenants.domains('acme')).toEqual(['freight.example.com'])
+    expect(await tenants.domains('globex')).toEqual([])
     expect(await tenants.removeDomain('freight.example.com')).toBe(true)
     expect(await tenants.removeDomain('freight.example.com')).toBe(false)
     await tenants.addDomain('globex', 'freight.example.com')
