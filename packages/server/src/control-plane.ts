@@ -1,6 +1,7 @@
 import { ConfigError, type Logger } from 'rowhouse'
 import { createTenantAdmin, parseRootKey, type RegisteredTenant, type TenantAdmin } from 'rowhouse/install'
 import { equipSharedHome } from './fleet/equip-shared-home.ts'
+import { registerHome } from './fleet/homes.ts'
 import type { Migration } from './fleet/migration.ts'
 import { readMigrations } from './fleet/migration-folder.ts'
 import { compilePlacementRules } from './placing/compile-rules.ts'
@@ -37,6 +38,8 @@ export interface ControlPlane {
     /** Adds a server, or changes capacity and references of one. See `addServer` for what it refuses. */
     add(server: ServerToAdd): Promise<RegisteredServer>
     list(): Promise<RegisteredServer[]>
+    /** Gives the shared database of a server its tables, when no migration ever ran there: that of `main`, which is never added. */
+    equip(name: string): Promise<void>
     /** Lets no new tenant onto a server; those on it stay. */
     drain(name: string): Promise<RegisteredServer>
     activate(name: string): Promise<RegisteredServer>
@@ -61,9 +64,12 @@ export interface ControlPlane {
   }
   /** Compares registry and servers; empty when everything made for a tenant belongs to one. */
   findOrphans(): Promise<Orphan[]>
-  /** Waits for what runs, then closes all connections. What was begun and not finished goes on in the next process. */
+  /** Waits for what runs, then closes all connections; safe to call twice. What was begun goes on in the next process. */
   close(): Promise<void>
 }
+
+const CENTRAL = { server: 'main', database: undefined }
+const SHARED = { database: undefined, schema: undefined }
 
 /** Everybody shares tables on the least loaded server, until somebody says otherwise. */
 const DEFAULT_RULES: PlacementRules = { rules: [], default: { model: 'pooled' } }
@@ -108,15 +114,25 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     await Promise.all([connections.close(), tenants.close()])
     throw error
   })
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    await journal.close()
+    setProvisioning(undefined)
+    await Promise.all([connections.close(), tenants.close()])
+  }
   const requireTenant = async (id: string) => (await tenants.find(id)) as RegisteredTenant
   return {
     servers: {
       add: async (server) => {
         const added = await addServer(connections, options.rootKey, server)
-        await equipSharedHome(connections, migrations, added.name)
+        const isNew = await equipSharedHome(connections, migrations, added.name)
+        // In use already: the next run of the fleet looks what ran there.
+        if (!isNew)
+          await connections.transact(CENTRAL, (client) => registerHome(client, { ...SHARED, server: added.name }))
         return added
       },
       list: () => listServers(connections.central),
+      equip: (name) => equipSharedHome(connections, migrations, name),
       drain: (name) => setServerState(connections, name, 'draining'),
       activate: (name) => setServerState(connections, name, 'active'),
     },
@@ -129,11 +145,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       },
     },
     findOrphans: () => findOrphans(connections),
-    close: async () => {
-      await journal.close()
-      setProvisioning(undefined)
-      await Promise.all([connections.close(), tenants.close()])
-    },
+    close: () => (closing ??= close()),
   }
 }
 

@@ -11,6 +11,8 @@ export { type FactsFromDatabase, type ReadFactsOptions, readFacts } from './advi
 export type { TableReading } from './advise/read-table.ts'
 export type { ClassAdvice, Reason } from './advise/tenant-classes.ts'
 
+// The control plane
+export { type ControlPlane, type ControlPlaneOptions, openControlPlane } from './control-plane.ts'
 // Hooks: webhooks, out and in
 export type { AddressLookup } from './hooks/address-guard.ts'
 export { type BillingEvent, parseBillingEvent, SUBSCRIBED_EVENT } from './hooks/billing-event.ts'
@@ -58,4 +60,8 @@ export {
   type Vocabulary,
 } from './placing/placement-rules.ts'
 // Provisioning
+export type { ProvisioningRequest } from './provision/provisioning-request.ts'
 export { type ProvisioningStep, requireStepName, type StepContext, type StepTenant } from './provision/step.ts'
+export { type TenantClient, type TenantStep, type TenantStepOptions, tenantStep } from './provision/tenant-step.ts'
+export type { Orphan } from './registry/find-orphans.ts'
+export type { RegisteredServer, ServerToAdd } from './registry/servers.ts'
