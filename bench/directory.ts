@@ -9,7 +9,8 @@ export async function benchDirectory({ admin, appUrl, rootKey }: BenchDatabase) 
   await admin.query(
     `with made as (
        insert into rowhouse.tenant (id, slug, name) select gen_random_uuid(), 'many-' || n, 'Many ' || n
-         from generate_series(1, $1::int) n returning id)
+         from generate_series(1, $1::int) n returning id),
+     placed as (insert into rowhouse.placement (tenant_id, key_version) select id, 1 from made)
      insert into rowhouse.resident (tenant_id, key_version, ipad, opad)
      select id, 1, decode(repeat('00', 64), 'hex'), decode(repeat('00', 64), 'hex') from made`,
     [TENANTS_REGISTERED],

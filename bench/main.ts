@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof] [--switches N]`
+ * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision] [--switches N]`
  *
  * Every figure is a ratio between operations that ran in turns in this one process, on a server it started itself.
  */
@@ -10,12 +10,16 @@ import { benchCounters } from './counters.ts'
 import { type BenchDatabase, fillTables, openBenchDatabase } from './database.ts'
 import { benchDirectory } from './directory.ts'
 import { benchProof } from './proof.ts'
+import { benchProvision } from './provision.ts'
 import { printReport, type Report } from './report.ts'
 import { benchScoped, type ScopedScenario } from './scoped.ts'
 import { benchTenantFilter } from './tenant-filter.ts'
 import { benchTripwire } from './tripwire.ts'
 
-const PARTS = ['scoped', 'filter', 'directory', 'context', 'counters', 'tripwire', 'proof'] as const
+const PARTS = ['scoped', 'filter', 'directory', 'context', 'counters', 'tripwire', 'proof', 'provision'] as const
+
+/** Parts that make tables of their own. */
+const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision'])
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean' }, only: { type: 'string' }, switches: { type: 'string', default: '100000' } },
@@ -28,7 +32,7 @@ const wanted = (part: (typeof PARTS)[number]) => values.only === undefined || va
 
 const database = await openBenchDatabase()
 try {
-  if (values.only !== 'proof') await fillTables(database)
+  if (!WITHOUT_ROWS.has(values.only ?? '')) await fillTables(database)
   const report: Report = { ...machine(database), ...(await runParts(database)) }
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : printReport(report))
 } finally {
@@ -44,6 +48,7 @@ async function runParts(db: BenchDatabase) {
     ...(wanted('counters') && { counters: await benchCounters(db) }),
     ...(wanted('tripwire') && { tripwire: await benchTripwire(db) }),
     ...(wanted('proof') && { proof: await benchProof(db) }),
+    ...(wanted('provision') && { provision: await benchProvision(db) }),
     ...(wanted('context') && { context: await benchContextSwitches(db, Number(values.switches)) }),
   }
 }

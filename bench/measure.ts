@@ -43,10 +43,10 @@ async function runRound(operation: Operation, inFlight: number, roundMs: number)
   return { opsPerSecond: Math.round((latencies.length / elapsedMs) * 1000), ...percentiles(latencies) }
 }
 
-export function percentiles(latenciesMs: number[]): { p50Ms: number; p99Ms: number } {
+export function percentiles(latenciesMs: number[]): { p50Ms: number; p95Ms: number; p99Ms: number } {
   const sorted = [...latenciesMs].sort((a, b) => a - b)
   const at = (share: number) => round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0, 3)
-  return { p50Ms: at(0.5), p99Ms: at(0.99) }
+  return { p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) }
 }
 
 function median(figures: Figures[]): Figures {

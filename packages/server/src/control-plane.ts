@@ -39,7 +39,7 @@ export interface ControlPlane {
     add(server: ServerToAdd): Promise<RegisteredServer>
     list(): Promise<RegisteredServer[]>
     /** Gives the shared database of a server its tables, when no migration ever ran there: that of `main`, which is never added. */
-    equip(name: string): Promise<void>
+    equip(name: string): Promise<boolean>
     /** Lets no new tenant onto a server; those on it stay. */
     drain(name: string): Promise<RegisteredServer>
     activate(name: string): Promise<RegisteredServer>

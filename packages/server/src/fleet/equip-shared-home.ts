@@ -6,23 +6,23 @@ import type { Migration } from './migration.ts'
 
 /**
  * Gives a server's shared database its tables, when no migration ever ran there. One that is in use is migrated in waves
- * like all others.
+ * like all others. Returns whether it was new.
  */
 export async function equipSharedHome(
   connections: OperatorConnections,
   migrations: readonly Migration[],
   server: string,
-): Promise<void> {
+): Promise<boolean> {
   const shared = { server, database: undefined, schema: undefined }
   const isNew = await connections.transact(shared, async (client) => {
-    const { rows } = await client.query<{ used: boolean }>(
-      'select exists (select from rowhouse.applied_migration) as used',
-    )
-    return rows[0]?.used === false
+    const text = `select not exists (select from rowhouse.applied_migration where home = '') as new`
+    return (await client.query<{ new: boolean }>(text)).rows[0]?.new === true
   })
-  if (isNew && migrations.length > 0) await connections.use(shared, (client) => migrateHome(client, shared, migrations))
-  const facts = isNew ? { head: migrations.at(-1)?.id, digest: digestOf(migrations) } : {}
+  if (!isNew) return false
+  if (migrations.length > 0) await connections.use(shared, (client) => migrateHome(client, shared, migrations))
+  const facts = { head: migrations.at(-1)?.id, digest: digestOf(migrations) }
   await connections.transact({ server: 'main', database: undefined }, (client) =>
     registerHome(client, { ...shared, ...facts }),
   )
+  return true
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { RootKey } from 'rowhouse/install'
+import { equipSharedHome } from '../fleet/equip-shared-home.ts'
 import { migrateHome } from '../fleet/migrate-home.ts'
 import type { Migration } from '../fleet/migration.ts'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
@@ -67,7 +68,11 @@ export async function settle({ connections, rootKey }: Workshop, home: ChosenHom
 
 /** Brings the tenant's tables to the newest version; those of a copied database are, and are looked at all the same. */
 export async function bringUpToDate({ connections, migrations }: Workshop, home: ChosenHome): Promise<void> {
-  if (home.model === 'pooled') return
+  // The first tenant of a server makes the tables all others will share; later they change in waves.
+  if (home.model === 'pooled') {
+    await equipSharedHome(connections, migrations, home.server)
+    return
+  }
   await connections.use(home, (client) => migrateHome(client, { schema: home.schema }, migrations))
 }
 
