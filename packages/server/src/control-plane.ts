@@ -7,13 +7,14 @@ import { readMigrations } from './fleet/migration-folder.ts'
 import { compilePlacementRules } from './placing/compile-rules.ts'
 import type { Model, PlacementRules } from './placing/placement-rules.ts'
 import { openJournal } from './provision/journal.ts'
-import type { Provisioning } from './provision/provisioning.ts'
+import type { Provisioning, StepEvent } from './provision/provisioning.ts'
 import type { ProvisioningRequest } from './provision/provisioning-request.ts'
 import { type ProvisioningStep, requireStepName } from './provision/step.ts'
 import { ensureTemplate } from './provision/template-database.ts'
 import type { TenantStep } from './provision/tenant-step.ts'
 import { fillStandby, provisionTenant, setProvisioning } from './provision/tenants.ts'
 import { findOrphans, type Orphan } from './registry/find-orphans.ts'
+import { assertCentral } from './registry/open-registry.ts'
 import { OperatorConnections } from './registry/operator-connections.ts'
 import { addServer, listServers, type RegisteredServer, type ServerToAdd, setServerState } from './registry/servers.ts'
 
@@ -30,6 +31,14 @@ export interface ControlPlaneOptions {
   readonly steps?: readonly (ProvisioningStep | TenantStep)[]
   /** A logger with pino's shape. @defaultValue none */
   readonly log?: Logger
+  /** Told of every step of provisioning this process takes, also of runs it continues for a dead one. */
+  readonly onStep?: (event: StepEvent) => void
+}
+
+/** A tenant that was made, and why it lives where it does. */
+export interface ProvisionedTenant extends RegisteredTenant {
+  /** The rule and the server's load, for people. */
+  readonly why: string
 }
 
 /** Servers, tenants and where they live, for operators. */
@@ -55,7 +64,7 @@ export interface ControlPlane {
    * @throws {PlacementError} `ERR_PLACEMENT_IMPOSSIBLE`, `ERR_PLACEMENT_RULE_FAILED`
    * @throws whatever class the failed step's error has, with the step in its message
    */
-  provision(request: ProvisioningRequest): Promise<RegisteredTenant>
+  provision(request: ProvisioningRequest): Promise<ProvisionedTenant>
   readonly standby: {
     /** Makes so many more tenants in advance. Returns how many were made. */
     fill(wanted: { readonly model: Model; readonly server: string; readonly count: number }): Promise<number>
@@ -80,7 +89,7 @@ const RESERVED_STEPS: ReadonlySet<string> = new Set(['register', 'namespace', 'k
  * Opens the control plane: the registry in the central database, and the journal, whose unfinished runs go on at once.
  * One per process.
  *
- * @throws {ConfigError} `ERR_ADMIN_REQUIRED`, `ERR_CONFIG_INVALID` for a wrong URL, root key, rule or step
+ * @throws {ConfigError} `ERR_ADMIN_REQUIRED`, `ERR_CONFIG_INVALID` for a wrong URL, root key, rule or step, `ERR_NOT_INSTALLED`
  * @throws {MigrationError} `ERR_MIGRATION_INVALID` for a folder of migrations a fleet cannot run
  * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`
  * @example
@@ -101,13 +110,15 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   assertSteps(steps)
   const rules = compilePlacementRules(options.rules ?? DEFAULT_RULES)
   const rootKey = parseRootKey(options.rootKey)
-  const tenants = createTenantAdmin({ url: options.url, rootKey: options.rootKey })
-  const url = options.url as string
   const migrations: readonly Migration[] =
     options.migrations === undefined ? [] : await readMigrations(options.migrations)
+  await assertCentral(options)
+  const tenants = createTenantAdmin({ url: options.url, rootKey: options.rootKey })
+  const url = options.url as string
   const connections = new OperatorConnections(url)
   const rootKeyText = options.rootKey as string
-  const provisioning: Provisioning = { connections, rootKey, rootKeyText, migrations, rules, steps, log }
+  const { onStep } = options
+  const provisioning: Provisioning = { connections, rootKey, rootKeyText, migrations, rules, steps, log, onStep }
   setProvisioning(provisioning)
   const journal = await openJournal(url, log).catch(async (error) => {
     setProvisioning(undefined)
@@ -137,7 +148,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       activate: (name) => setServerState(connections, name, 'active'),
     },
     tenants,
-    provision: async (request) => requireTenant((await provisionTenant(journal, request)).tenantId),
+    provision: async (request) => {
+      const { tenantId, why } = await provisionTenant(journal, request)
+      return { ...(await requireTenant(tenantId)), why }
+    },
     standby: {
       fill: (wanted) => fillStandby(journal, wanted),
       prepare: async (server) => {

@@ -12,7 +12,13 @@ export type { TableReading } from './advise/read-table.ts'
 export type { ClassAdvice, Reason } from './advise/tenant-classes.ts'
 
 // The control plane
-export { type ControlPlane, type ControlPlaneOptions, openControlPlane } from './control-plane.ts'
+export { defineConfig, findConfig, type LoadedConfig, type RowhouseConfig } from './config.ts'
+export {
+  type ControlPlane,
+  type ControlPlaneOptions,
+  openControlPlane,
+  type ProvisionedTenant,
+} from './control-plane.ts'
 // Hooks: webhooks, out and in
 export type { AddressLookup } from './hooks/address-guard.ts'
 export { type BillingEvent, parseBillingEvent, SUBSCRIBED_EVENT } from './hooks/billing-event.ts'
@@ -60,8 +66,10 @@ export {
   type Vocabulary,
 } from './placing/placement-rules.ts'
 // Provisioning
+export type { StepEvent } from './provision/provisioning.ts'
 export type { ProvisioningRequest } from './provision/provisioning-request.ts'
 export { type ProvisioningStep, requireStepName, type StepContext, type StepTenant } from './provision/step.ts'
 export { type TenantClient, type TenantStep, type TenantStepOptions, tenantStep } from './provision/tenant-step.ts'
 export type { Orphan } from './registry/find-orphans.ts'
+export { openRegistry, type Registry } from './registry/open-registry.ts'
 export type { RegisteredServer, ServerToAdd } from './registry/servers.ts'

@@ -13,6 +13,17 @@ export interface Provisioning extends Workshop {
   /** The platform's own steps, in order, after the tenant's tables are there and before anybody is let in. */
   readonly steps: readonly (ProvisioningStep | TenantStep)[]
   readonly log: Logger
+  /** Told of every step of every run of this process, those it took over included. */
+  readonly onStep?: ((event: StepEvent) => void) | undefined
+}
+
+/** A step of provisioning, while it happens. `undo …` takes one back. */
+export interface StepEvent {
+  /** The tenant's, as it was asked for. */
+  readonly slug: string
+  readonly step: string
+  readonly state: 'begun' | 'done' | 'failed'
+  readonly elapsedMs: number
 }
 
 /** Runs a named piece of work once, whatever happens to the process: the journal's part of a workflow. */

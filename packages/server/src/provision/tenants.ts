@@ -11,7 +11,7 @@ import {
 } from 'rowhouse'
 import type { Model } from '../placing/placement-rules.ts'
 import { defineWork, type Journal } from './journal.ts'
-import { type Provisioning, type ProvisioningOutcome, provision } from './provisioning.ts'
+import { type Provisioning, type ProvisioningOutcome, provision, type RunStep, type StepEvent } from './provisioning.ts'
 import { type ProvisioningJob, type ProvisioningRequest, toJob } from './provisioning-request.ts'
 import type { ChosenHome } from './register.ts'
 
@@ -24,8 +24,26 @@ export function setProvisioning(provisioning: Provisioning | undefined): void {
 
 const provisioningWork = defineWork<ProvisioningJob, ProvisioningOutcome>('provision-tenant', (job, run) => {
   if (present === undefined) throw new Error('Cannot go on with provisioning: the control plane is closed')
-  return provision(present, job, run)
+  return provision(present, job, watched(run, job.slug, present.onStep))
 })
+
+/** Reports each step as it begins and ends; one the journal had finished already ends at once. */
+function watched(run: RunStep, slug: string, report: Provisioning['onStep']): RunStep {
+  if (report === undefined) return run
+  return async (step, work) => {
+    const began = performance.now()
+    const tell = (state: StepEvent['state']) => report({ slug, step, state, elapsedMs: performance.now() - began })
+    tell('begun')
+    try {
+      const result = await run(step, work)
+      tell('done')
+      return result
+    } catch (error) {
+      tell('failed')
+      throw error
+    }
+  }
+}
 
 /** Attempts of one key that failed and were undone before it is refused for good; each leaves an entry in the journal. */
 const MAX_ATTEMPTS = 1_000
