@@ -27,7 +27,7 @@ export async function benchCounters({ appUrl, rootKey, tenants }: BenchDatabase)
     return (used.user + used.system) / STATEMENTS
   })
   const context = { tenant: { id: tenants[0]?.id, slug } } as never
-  const cost = { rows: 1, bytes: 40, checkedRows: 1, elapsedMs: 1 }
+  const cost = { kind: 'read' as const, rows: 1, bytes: 40, checkedRows: 1, elapsedMs: 1 }
   for (let i = 0; i < 100_000; i++) rowhouse.usage.record(context, undefined, cost)
   const beganMs = performance.now()
   for (let i = 0; i < 1_000_000; i++) rowhouse.usage.record(context, undefined, cost)

@@ -8,7 +8,7 @@
 // Logs and figures
 export { type Logger, tenantLogFields } from './context/log.ts'
 // Tenants and whose work it is
-export type { TenantContext } from './context/tenant-context.ts'
+export type { ReadRouting, ReadsFrom, TenantContext } from './context/tenant-context.ts'
 // Errors
 export {
   AccessError,

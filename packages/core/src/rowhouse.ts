@@ -4,6 +4,8 @@ import { type Logger, SILENT, withTenantFields } from './context/log.ts'
 import {
   findTenantContext,
   isInTransaction,
+  type ReadRouting,
+  type ReadsFrom,
   requireTenantContext,
   runWithoutTenantContext,
   runWithTenantContext,
@@ -21,6 +23,7 @@ import type { StatementNaming } from './isolation/pooler-probe.ts'
 import { Router, type RouterConfig, type ServerEntry } from './isolation/router.ts'
 import { toStatement } from './isolation/scoped-client.ts'
 import { createScopedDb, type ScopedDb } from './isolation/scoped-db.ts'
+import { assertReadsFrom } from './isolation/statements.ts'
 import { type IsolationAlarm, isHoneyToken, type TripwireMode } from './isolation/tripwire.ts'
 import type { UsageMeter } from './isolation/usage.ts'
 import { toRowhouseError } from './postgres/database-error.ts'
@@ -115,6 +118,19 @@ export interface TenantScope {
   readonly units?: readonly string[]
   /** Refuses every write. @defaultValue false */
   readonly readOnly?: boolean
+  /**
+   * `replica` lets reads (SELECT, VALUES, TABLE, one by one) go to a replica of the tenant's server that shows what they
+   * have to see. Writes and transactions go to the primary, and so does each read no replica can answer.
+   * @defaultValue 'primary'
+   */
+  readonly reads?: ReadsFrom
+  /**
+   * Token of `writeToken()`: reads from a replica see what it covers. Writes of this process are seen without. What is no
+   * token, as from a cookie somebody changed, counts as one made now.
+   */
+  readonly after?: string | undefined
+  /** How old what a replica shows may be, in milliseconds, 0–3 600 000. @defaultValue 1 000 */
+  readonly maxLagMs?: number
 }
 
 export interface Rowhouse extends TenantGate {
@@ -128,6 +144,16 @@ export interface Rowhouse extends TenantGate {
   readonly directory: TenantDirectory
   withTenant<T>(tenant: string | TenantScope, fn: (db: ScopedDb) => Promise<T>): Promise<T>
   crossTenant<T>(options: CrossTenantOptions, fn: (across: AcrossTenants) => Promise<T>): Promise<T>
+  /**
+   * Makes a token that covers everything a tenant has written until now, for another process: in a cookie, a message, a
+   * URL. There, `withTenant({ tenant, reads: 'replica', after: token }, …)` sees those writes. Asks the tenant's primary.
+   *
+   * @param tenant  slug or id. @defaultValue the tenant of the calling code
+   * @throws {TenantError} `ERR_TENANT_NOT_FOUND`, `ERR_TENANT_SUSPENDED`
+   * @throws {TenantContextError} `ERR_TENANT_CONTEXT_MISSING` without a tenant
+   * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`; safe to retry
+   */
+  writeToken(tenant?: string): Promise<string>
   /** Returns the tenant of the calling code. @throws {TenantContextError} `ERR_TENANT_CONTEXT_MISSING` */
   currentTenant(): Tenant
   /** Waits for running statements, then closes all connections. Safe to call twice. */
@@ -157,7 +183,7 @@ export async function createRowhouse(options: RowhouseOptions): Promise<Rowhouse
   const log = withTenantFields(options.log ?? SILENT)
   const sealer = new Sealer(parseRootKey(options.rootKey))
   const onAlarm = (alarm: IsolationAlarm) => raiseAlarm(alarm, log, options.onAlarm)
-  const router = new Router({ ...routerConfig(options), onAlarm }, sealer)
+  const router = new Router({ ...routerConfig(options), log, onAlarm }, sealer)
   const directory = createTenantDirectory({
     lookup: (key) => lookUp(router, key),
     ...(options.directoryTtlMs === undefined ? {} : { ttlMs: options.directoryTtlMs }),
@@ -180,6 +206,12 @@ export async function createRowhouse(options: RowhouseOptions): Promise<Rowhouse
       const { actor, reason, tenants, write = false } = crossing
       log.warn({ actor, reason, tenants, write }, 'cross-tenant work asked for')
       return runAcrossTenants(router, crossing, fn)
+    },
+    writeToken: async (name) => {
+      const tenant = name === undefined ? requireTenantContext().tenant : await requireTenant(directory, name)
+      return router.writeToken(tenant).catch((error) => {
+        throw toRowhouseError(error, tenant.id)
+      })
     },
     currentTenant: () => requireTenantContext().tenant,
     enter: (request) => enter(resolver, request),
@@ -269,7 +301,8 @@ async function enter(resolver: ReturnType<typeof createResolver>, request: Reque
 const plainContexts = new WeakMap<Tenant, TenantContext>()
 
 function contextOf(tenant: Tenant, scope: Omit<TenantScope, 'tenant'>): TenantContext {
-  const plain = scope.actor === undefined && scope.units === undefined && scope.readOnly !== true
+  const reads = readRouting(scope)
+  const plain = scope.actor === undefined && scope.units === undefined && scope.readOnly !== true && !reads
   const known = plain ? plainContexts.get(tenant) : undefined
   if (known !== undefined) return known
   const context: TenantContext = Object.freeze({
@@ -278,9 +311,23 @@ function contextOf(tenant: Tenant, scope: Omit<TenantScope, 'tenant'>): TenantCo
     units: scope.units?.map(requireUnitId),
     readOnly: scope.readOnly ?? false,
     timeoutMs: undefined,
+    reads,
   })
   if (plain) plainContexts.set(tenant, context)
   return context
+}
+
+const MAX_LAG_MS = 3_600_000
+
+function readRouting({ reads, after, maxLagMs }: Omit<TenantScope, 'tenant'>): ReadRouting | undefined {
+  assertReadsFrom(reads)
+  if (after !== undefined && typeof after !== 'string')
+    throw new TypeError('Cannot read after this: wanted a token of writeToken()')
+  if (maxLagMs !== undefined && (!Number.isInteger(maxLagMs) || maxLagMs < 0 || maxLagMs > MAX_LAG_MS)) {
+    throw new RangeError(`Cannot let replicas lag ${maxLagMs} ms: wanted a whole number from 0 to ${MAX_LAG_MS}`)
+  }
+  if (reads === undefined && after === undefined && maxLagMs === undefined) return undefined
+  return { from: reads ?? 'primary', after, maxLagMs }
 }
 
 interface FoundRow extends TenantRow {
@@ -303,7 +350,7 @@ async function lookUp(router: Router, key: TenantKey): Promise<DirectoryEntry | 
 }
 
 async function listServers(router: Router): Promise<readonly ServerEntry[]> {
-  const statement = toStatement('select name, app_url from rowhouse.list_servers()')
+  const statement = toStatement('select name, app_url, replica_urls from rowhouse.list_servers()')
   const { rows } = await runWithoutTenantContext(() => router.run(platformContext(), statement)).catch((error) => {
     throw toRowhouseError(error)
   })
@@ -370,7 +417,7 @@ function requireNaming(naming: unknown = 'probe'): StatementNaming {
   )
 }
 
-function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'onAlarm'> {
+function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'log' | 'onAlarm'> {
   assertTripwire(options)
   if (options.url === undefined || options.url === '') {
     throw new ConfigError(

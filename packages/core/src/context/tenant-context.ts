@@ -18,6 +18,19 @@ export interface TenantContext {
   readonly readOnly: boolean
   /** Upper bound for each statement, in milliseconds; undefined means the pool's default. */
   readonly timeoutMs: number | undefined
+  /** Where reads go, and what they have to see; undefined means the primary. */
+  readonly reads?: ReadRouting | undefined
+}
+
+/** `replica` allows one that shows what a read has to see, and the primary otherwise. */
+export type ReadsFrom = 'primary' | 'replica'
+
+export interface ReadRouting {
+  readonly from: ReadsFrom
+  /** Token of writes that have to be seen. */
+  readonly after: string | undefined
+  /** How old what a replica shows may be, in milliseconds. */
+  readonly maxLagMs: number | undefined
 }
 
 interface Frame {

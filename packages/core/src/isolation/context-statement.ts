@@ -127,8 +127,9 @@ export class ContextStatements {
    * Around a statement outside of a transaction block.
    *
    * @param settles  whether it may leave work to deferred triggers
+   * @param _after  for replicas: the position they must have replayed
    */
-  scope(context: TenantContext, settles: boolean): Preamble {
+  scope(context: TenantContext, settles: boolean, _after?: string): Preamble {
     const seal = this.#sealer.seal(context)
     const tail = settles ? this.#settle : this.#reset
     if (this.#mode.pinned) {
@@ -178,8 +179,13 @@ export class ContextStatements {
   }
 
   #command(name: string, text: string, values: string[]): Buffer[] {
-    const statement = this.#mode.named ? name : ''
-    const parse = this.#mode.named ? [] : [serialize.parse({ name: '', text })]
-    return [...parse, serialize.bind({ statement, values }), serialize.execute()].map((part) => Buffer.from(part))
+    return commandBytes(this.#mode, { name, text }, values)
   }
+}
+
+/** Binds and executes a statement, by its name where names are used. */
+export function commandBytes(mode: WireMode, { name, text }: PreparedStatement, values: string[]): Buffer[] {
+  const parse = mode.named ? [] : [serialize.parse({ name: '', text })]
+  const bind = serialize.bind({ statement: mode.named ? name : '', values })
+  return [...parse, bind, serialize.execute()].map((part) => Buffer.from(part))
 }

@@ -1,5 +1,5 @@
 import type { PoolClient, QueryResult } from 'pg'
-import type { TenantContext } from '../context/tenant-context.ts'
+import type { ReadsFrom, TenantContext } from '../context/tenant-context.ts'
 import { StatementError, UnavailableError } from '../errors.ts'
 import { isContextMissing } from '../postgres/database-error.ts'
 import type { ClientInternals } from '../postgres/pg-internals.ts'
@@ -7,8 +7,10 @@ import type { Sealer } from '../seal/seal.ts'
 import { cancelRunning } from './cancel.ts'
 import type { ConnectionBudget, Holder } from './connection-budget.ts'
 import { ContextStatements } from './context-statement.ts'
+import type { ServerCheck } from './guarded-client.ts'
 import { Lanes } from './lanes.ts'
 import { PoolerMemory, type StatementNaming, type WireMode } from './pooler-probe.ts'
+import { ReplicaContextStatements } from './replica-context.ts'
 import type { ScopedClient, ScopedClientConfig } from './scoped-client.ts'
 import { type PoolRoute, ScopedPool } from './scoped-pool.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
@@ -44,11 +46,15 @@ export interface ExecutorConfig {
   readonly recordWait: (context: TenantContext, waitedMs: number) => void
   /** Where the public pool sends work of tenants that live elsewhere. */
   readonly route?: PoolRoute
+  /** For replicas: what their connections are checked for, and the cluster they have to be of. */
+  readonly replica?: { readonly check: ServerCheck; readonly system: string }
 }
 
 export interface RunOptions {
   /** Aborting it cancels the statement in the database. */
   readonly signal?: AbortSignal | undefined
+  /** Where it may go if it is a read; what the context says otherwise. */
+  readonly reads?: ReadsFrom | undefined
 }
 
 /** How long the server gets, beyond statement_timeout, before a connection that says nothing is cut. */
@@ -210,9 +216,9 @@ export class Executor implements Holder {
   }
 
   #connectionConfig(): ScopedClientConfig {
-    const { url, ssl, searchPath, statementTimeoutMs, preparedStatements, connectTimeoutMs, applicationName } =
-      this.#config
-    const pins = { searchPath, statementTimeoutMs }
+    const { url, ssl, searchPath, statementTimeoutMs, lockTimeoutMs, preparedStatements, replica } = this.#config
+    const { connectTimeoutMs, applicationName } = this.#config
+    const pins = { searchPath, statementTimeoutMs, lockTimeoutMs }
     const contexts = new Map<WireMode, ContextStatements>()
     return {
       connectionString: url,
@@ -223,8 +229,13 @@ export class Executor implements Holder {
       startupOptions: this.#startupOptions(),
       preparedStatements,
       pooler: this.#pooler,
+      serverCheck: replica?.check,
       contextsOf: (mode) => {
-        const made = contexts.get(mode) ?? new ContextStatements(this.#sealer, mode, pins)
+        const made =
+          contexts.get(mode) ??
+          (replica === undefined
+            ? new ContextStatements(this.#sealer, mode, pins)
+            : new ReplicaContextStatements(this.#sealer, mode, pins, replica.system))
         contexts.set(mode, made)
         return made
       },

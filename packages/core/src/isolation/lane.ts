@@ -38,7 +38,7 @@ export class Lane implements ScopeHost {
   }
 
   openScope(query: ScopedQuery): Preamble {
-    return this.#carrierOf(query).contexts.scope(query.context, query.kind !== 'read')
+    return this.#carrierOf(query).contexts.scope(query.context, query.kind !== 'read', query.after)
   }
 
   get tripwire(): Tripwire {

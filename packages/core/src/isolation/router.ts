@@ -1,4 +1,5 @@
 import type { Pool, PoolClient, QueryResult } from 'pg'
+import type { Logger } from '../context/log.ts'
 import { runWithoutTenantContext, type TenantContext } from '../context/tenant-context.ts'
 import { ConfigError, TenantError } from '../errors.ts'
 import { readConnectionUrl, urlOfDatabase } from '../postgres/connection-url.ts'
@@ -11,11 +12,17 @@ import { PLATFORM } from '../tenant/platform.ts'
 import type { Tenant } from '../tenant/tenant.ts'
 import { ConnectionBudget } from './connection-budget.ts'
 import { Executor, type ExecutorConfig, type RunOptions } from './executor.ts'
-import type { ScopedClient } from './scoped-client.ts'
+import { asksPrimary } from './replica.ts'
+import { POSITION_TEXT, type PositionRow } from './replica-position.ts'
+import { type OpenReplica, ReplicaReads } from './replica-reads.ts'
+import { type ScopedClient, toStatement } from './scoped-client.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
+import type { StatementKind } from './statement-kind.ts'
 import { UsageMeter } from './usage.ts'
 
-export interface RouterConfig extends Omit<ExecutorConfig, 'keepsLane' | 'record' | 'recordWait' | 'route'> {
+export interface RouterConfig
+  extends Omit<ExecutorConfig, 'keepsLane' | 'record' | 'recordWait' | 'route' | 'replica'> {
+  readonly log: Logger
   /** Connections of this process to one server, over all its databases. */
   readonly connectionsPerServer: number
 }
@@ -24,10 +31,13 @@ export interface RouterConfig extends Omit<ExecutorConfig, 'keepsLane' | 'record
 export interface ServerEntry {
   readonly name: string
   readonly app_url: string | null
+  readonly replica_urls: readonly string[]
 }
 
 /** Databases held ready; others are opened again when they are asked for. */
 const MAX_DATABASES = 500
+/** The primary is there: a replica that cannot be reached shall not be waited for, in milliseconds. */
+const REPLICA_CONNECT_TIMEOUT_MS = 2_000
 /** How often an unknown server makes the registry be read again, in milliseconds. */
 const SERVERS_MIN_AGE_MS = 1_000
 
@@ -45,6 +55,7 @@ export class Router {
   readonly #budgets = new Map<string, ConnectionBudget>()
   /** By server and database, least recently used first. */
   readonly #executors = new Map<string, Executor>()
+  readonly #replicas: ReplicaReads
   #urls: ReadonlyMap<string, string | null> = new Map()
   #urlsReadMs = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
@@ -61,6 +72,12 @@ export class Router {
     }
     this.#sealer = sealer
     this.#central = this.#createExecutor(MAIN_POOLED.server, config.url, true)
+    this.#replicas = new ReplicaReads({
+      log: config.log,
+      listReplicas: () => this.#listServers?.() ?? Promise.resolve([]),
+      askPrimary: (tenant) => this.#askPosition(tenant),
+      open: (replica) => this.#openReplica(replica),
+    })
   }
 
   /** The pool applications see. Its own connections lead to the central database, its work wherever the tenant lives. */
@@ -80,6 +97,23 @@ export class Router {
   }
 
   run(context: TenantContext, statement: Statement, options?: RunOptions): Promise<QueryResult> {
+    if (!this.#replicas.takes(context, statement, options?.reads)) {
+      const running = this.#runOnPrimary(context, statement, options)
+      // Whoever says so of one statement may know that its functions write.
+      return options?.reads === 'primary' ? running.finally(() => this.#replicas.wrote(context.tenant.id)) : running
+    }
+    const tenant = this.#sealer.currentTenant(context.tenant)
+    return this.#replicas.read(tenant, context, statement, options, () =>
+      this.#runOnPrimary(context, statement, options),
+    )
+  }
+
+  /** Makes a token that covers what a tenant has written until now. */
+  writeToken(tenant: Tenant): Promise<string> {
+    return this.#replicas.writeToken(this.#sealer.currentTenant(tenant))
+  }
+
+  #runOnPrimary(context: TenantContext, statement: Statement, options?: RunOptions): Promise<QueryResult> {
     const sealedAs = this.#sealer.currentTenant(context.tenant)
     return this.#send(sealedAs, context, statement, options).catch(async (error) => {
       if (!livesElsewhere(error) || context.tenant === PLATFORM) throw error
@@ -101,7 +135,40 @@ export class Router {
 
   /** Waits for running statements, then closes all connections. */
   async close(): Promise<void> {
-    await Promise.all([this.#central, ...this.#executors.values()].map((executor) => executor.close()))
+    const all = [this.#central, ...this.#executors.values(), this.#replicas]
+    await Promise.all(all.map((each) => each.close()))
+  }
+
+  async #askPosition(tenant: Tenant): Promise<PositionRow> {
+    const platform = { tenant: PLATFORM, actor: undefined, units: undefined, readOnly: false, timeoutMs: undefined }
+    const { rows } = await runWithoutTenantContext(() => this.#send(tenant, platform, toStatement(POSITION_TEXT)))
+    return rows[0] as PositionRow
+  }
+
+  #openReplica({ name, url, check, system }: OpenReplica): Executor {
+    const config: ExecutorConfig = {
+      ...this.#config,
+      url,
+      connectTimeoutMs: Math.min(this.#config.connectTimeoutMs, REPLICA_CONNECT_TIMEOUT_MS),
+      keepsLane: false,
+      replica: { check, system },
+      // What the primary answers instead is counted there.
+      record: (context, error, cost) => {
+        if (!asksPrimary(error)) this.usage.record(context, error, cost)
+      },
+      recordWait: (context, waitedMs) => this.usage.recordWait(context, waitedMs),
+    }
+    return new Executor(config, this.#sealer, this.#budgetOf(name))
+  }
+
+  #budgetOf(server: string): ConnectionBudget {
+    let budget = this.#budgets.get(server)
+    if (budget === undefined) {
+      const { connectionsPerServer: max, waitTimeoutMs } = this.#config
+      budget = new ConnectionBudget({ server, max, waitTimeoutMs })
+      this.#budgets.set(server, budget)
+    }
+    return budget
   }
 
   #send(tenant: Tenant, context: TenantContext, statement: Statement, options?: RunOptions): Promise<QueryResult> {
@@ -168,12 +235,6 @@ export class Router {
   }
 
   #createExecutor(server: string, url: string, central: boolean): Executor {
-    let budget = this.#budgets.get(server)
-    if (budget === undefined) {
-      const { connectionsPerServer: max, waitTimeoutMs } = this.#config
-      budget = new ConnectionBudget({ server, max, waitTimeoutMs })
-      this.#budgets.set(server, budget)
-    }
     const config: ExecutorConfig = {
       ...this.#config,
       url,
@@ -183,11 +244,12 @@ export class Router {
       recordWait: (context, waitedMs) => this.usage.recordWait(context, waitedMs),
       ...(central ? { route: this } : {}),
     }
-    return new Executor(config, this.#sealer, budget)
+    return new Executor(config, this.#sealer, this.#budgetOf(server))
   }
 
   #record(context: TenantContext, error: Error | undefined, cost: StatementCost): void {
     this.usage.record(context, error, cost)
+    if (mayWrite(cost.kind)) this.#replicas.wrote(context.tenant.id)
     // A statement on a checked-out connection cannot be sent again elsewhere, but the next one shall go the right way.
     if (error === undefined || !livesElsewhere(error) || context.tenant === PLATFORM) return
     this.#refresh(context, this.#sealer.currentTenant(context.tenant), error).catch(() => {})
@@ -213,6 +275,10 @@ export class Router {
     if (fresh.epoch === sealedAs.epoch && fresh.keyVersion === sealedAs.keyVersion) throw refused
     this.#sealer.replaceTenant(context.tenant, fresh)
   }
+}
+
+function mayWrite(kind: StatementKind): boolean {
+  return kind !== 'read' && kind !== 'begin' && kind !== 'settings'
 }
 
 /** The database knows no such seal, or is gone: what the registry said is old. */

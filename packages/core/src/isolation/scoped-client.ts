@@ -83,7 +83,7 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     const statements = this.contexts
     if (this.#internals._txStatus === 'I') {
       this.#block = query.kind === 'begin' ? { context: query.context, scoped: false } : undefined
-      return query.kind === 'begin' ? statements.begin() : statements.scope(query.context, true)
+      return query.kind === 'begin' ? statements.begin() : statements.scope(query.context, true, query.after)
     }
     if (query.kind === 'end') return statements.end()
     if (this.#block === undefined || this.#block.scoped || query.kind === 'settings') return undefined

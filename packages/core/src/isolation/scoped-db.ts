@@ -5,7 +5,7 @@ import { toRowhouseError } from '../postgres/database-error.ts'
 import { copyOut, type ReadOptions, readBatches } from './read-stream.ts'
 import type { Router } from './router.ts'
 import { toStatement } from './scoped-client.ts'
-import { createStatements, type RunStatement, type Statements, withTimeout } from './statements.ts'
+import { assertReadsFrom, createStatements, type RunStatement, type Statements, withTimeout } from './statements.ts'
 import { runTransaction, type Transaction, type TransactionOptions } from './transaction.ts'
 
 /** A tenant's database: sees and writes that tenant's rows and no others. */
@@ -37,6 +37,7 @@ export interface ScopedDb extends Statements {
 export function createScopedDb(router: Router, contextOf: () => TenantContext): ScopedDb {
   const run: RunStatement = async (text, values, options = {}) => {
     const context = contextOf()
+    assertReadsFrom(options.reads)
     try {
       return await router.run(withTimeout(context, options.timeoutMs), toStatement(text, values), options)
     } catch (error) {

@@ -17,6 +17,8 @@ export interface Statement extends QueryConfig {
   readonly kind: StatementKind
   /** The statement an alarm names, where `text` says only how its rows are fetched. */
   readonly source?: string | undefined
+  /** For a replica: the log position it must have replayed. */
+  readonly after?: string | undefined
 }
 
 /** The connection a scoped query runs on. */
@@ -31,6 +33,7 @@ export interface ScopeHost extends WatchedHost {
 
 /** What a statement cost, counted where it ran. */
 export interface StatementCost {
+  readonly kind: StatementKind
   readonly rows: number
   readonly bytes: number
   /** Rows the tripwire looked at. */
@@ -50,6 +53,7 @@ export type StatementCallback = (error: Error | undefined, result: QueryResult |
 export class ScopedQuery extends WireQuery {
   readonly context: TenantContext
   readonly kind: StatementKind
+  readonly after: string | undefined
   readonly #host: ScopeHost
   readonly #done: StatementCallback
   readonly #source: string | undefined
@@ -67,6 +71,7 @@ export class ScopedQuery extends WireQuery {
     super({ ...statement, queryMode: 'extended' })
     this.context = context
     this.kind = statement.kind
+    this.after = statement.after
     this.#host = host
     this.#done = done
     this.#source = statement.source
@@ -147,6 +152,6 @@ export class ScopedQuery extends WireQuery {
     this.#settled = true
     const rows = result?.rowCount ?? 0
     const elapsedMs = performance.now() - this.#sentAt
-    this.#done(error, result, { rows, bytes: this.#bytes, checkedRows: this.#checkedRows, elapsedMs })
+    this.#done(error, result, { kind: this.kind, rows, bytes: this.#bytes, checkedRows: this.#checkedRows, elapsedMs })
   }
 }

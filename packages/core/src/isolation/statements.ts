@@ -1,5 +1,5 @@
 import type { QueryResult, QueryResultRow } from 'pg'
-import type { TenantContext } from '../context/tenant-context.ts'
+import type { ReadsFrom, TenantContext } from '../context/tenant-context.ts'
 import { StatementError } from '../errors.ts'
 
 export interface StatementOptions {
@@ -7,6 +7,12 @@ export interface StatementOptions {
   readonly signal?: AbortSignal
   /** Upper bound for this statement in the database, in milliseconds, 1–3 600 000. @defaultValue the pool's 30 000 */
   readonly timeoutMs?: number
+  /**
+   * `replica` allows a read (SELECT, VALUES, TABLE) to go to a replica that shows what it has to see; `primary` also says
+   * that it may write, as a SELECT of a function may. Other statements always go to the primary.
+   * @defaultValue what `withTenant()` says, which is 'primary' by default
+   */
+  readonly reads?: ReadsFrom
 }
 
 /** The four ways to read the result of one statement. Values travel as parameters `$1`, `$2`, … */
@@ -72,6 +78,12 @@ function rowCount(method: string, found: number): StatementError {
 }
 
 const MAX_TIMEOUT_MS = 3_600_000
+
+/** @throws {TypeError} for anything but `primary`, `replica` and undefined */
+export function assertReadsFrom(reads: unknown): void {
+  if (reads === undefined || reads === 'primary' || reads === 'replica') return
+  throw new TypeError(`Cannot read from "${reads}": wanted 'primary' or 'replica'`)
+}
 
 /** Returns the context with a timeout of its own. @throws {RangeError} when it is not 1–3 600 000 milliseconds */
 export function withTimeout(context: TenantContext, timeoutMs: number | undefined): TenantContext {

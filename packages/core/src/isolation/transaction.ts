@@ -117,6 +117,10 @@ export class Block {
           'Cannot give one statement of a transaction its own signal or timeout: give them to transaction()',
         )
       }
+      if (options?.reads === 'replica')
+        throw new TypeError(
+          'Cannot read from a replica inside a transaction: it runs on the primary; read outside of it',
+        )
       return this.run(text, values)
     }
     return { ...createStatements(run), transaction: (fn) => this.#savepoint(fn) }
