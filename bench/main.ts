@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision] [--switches N]`
+ * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision|crowd] [--switches N]`
  *
  * Every figure is a ratio between operations that ran in turns in this one process, on a server it started itself.
  */
@@ -7,6 +7,7 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { benchContextSwitches } from './context-switches.ts'
 import { benchCounters } from './counters.ts'
+import { benchCrowd } from './crowd.ts'
 import { type BenchDatabase, fillTables, openBenchDatabase } from './database.ts'
 import { benchDirectory } from './directory.ts'
 import { benchProof } from './proof.ts'
@@ -16,10 +17,20 @@ import { benchScoped, type ScopedScenario } from './scoped.ts'
 import { benchTenantFilter } from './tenant-filter.ts'
 import { benchTripwire } from './tripwire.ts'
 
-const PARTS = ['scoped', 'filter', 'directory', 'context', 'counters', 'tripwire', 'proof', 'provision'] as const
+const PARTS = [
+  'scoped',
+  'filter',
+  'directory',
+  'context',
+  'counters',
+  'tripwire',
+  'proof',
+  'provision',
+  'crowd',
+] as const
 
 /** Parts that make tables of their own. */
-const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision'])
+const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision', 'crowd'])
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean' }, only: { type: 'string' }, switches: { type: 'string', default: '100000' } },
@@ -49,6 +60,7 @@ async function runParts(db: BenchDatabase) {
     ...(wanted('tripwire') && { tripwire: await benchTripwire(db) }),
     ...(wanted('proof') && { proof: await benchProof(db) }),
     ...(wanted('provision') && { provision: await benchProvision(db) }),
+    ...(wanted('crowd') && { crowd: await benchCrowd(db) }),
     ...(wanted('context') && { context: await benchContextSwitches(db, Number(values.switches)) }),
   }
 }
