@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { UnavailableError } from 'rowhouse'
 import { explainFailure, isLockConflict } from './home-failure.ts'
+import { homeLockKey } from './home-lock.ts'
 import { fitsTransaction, opening, type Piece, type Target, toPieces } from './home-transaction.ts'
 import { runAlone } from './home-without-transaction.ts'
 import type { Runner } from './homes.ts'
@@ -46,8 +47,6 @@ export interface Freeze {
   readonly until: Date
 }
 
-/** Key space of the session advisory locks on homes: one migrator per home. */
-const HOME_LOCK_SEED = 7_262_374
 const LOCK_TIMEOUT_MS = 1_000
 const LOCK_ATTEMPTS = 15
 const STATEMENT_TIMEOUT_MS = 60_000
@@ -150,7 +149,7 @@ class HomeWork {
   async end(): Promise<void> {
     if (!this.#visited) return
     // Where the connection is gone, so are transaction and lock.
-    await this.#client.query(`rollback; ${UNLOCK(this.#schema)}`).catch(() => {})
+    await this.#client.query(`rollback; select pg_advisory_unlock(${homeLockKey(this.#schema)})`).catch(() => {})
   }
 
   async #apply(pending: readonly Migration[], target: Target): Promise<void> {
@@ -170,7 +169,7 @@ class HomeWork {
     this.#visited = true
     const results = (await this.#client.query(`
       ${opening({ home: '' }, this.#limits)};
-      ${LOCK(home)};
+      select pg_advisory_lock(${homeLockKey(home)});
       select home, id, sha256 from rowhouse.applied_migration where home in ('${home}', '${REFERENCES}') order by applied_at, id;
       select token, reason, until from rowhouse.ddl_freeze where home = '${home}' and until > now();
       select exists (select from pg_namespace where nspname = '${home || 'public'}') as there,
@@ -247,14 +246,6 @@ class HomeWork {
       await delay(randomInt(Math.ceil(pause / 2), pause + 1), undefined, signal === undefined ? {} : { signal })
     }
   }
-}
-
-function LOCK(home: string): string {
-  return `select pg_advisory_lock(hashtextextended('rowhouse home ${home}', ${HOME_LOCK_SEED}))`
-}
-
-function UNLOCK(home: string): string {
-  return `select pg_advisory_unlock(hashtextextended('rowhouse home ${home}', ${HOME_LOCK_SEED}))`
 }
 
 /** The first migrations of a home nobody uses go together; afterwards each is a transaction of its own. */
