@@ -27,6 +27,8 @@ export interface Rule {
   readonly applies: 'any' | 'installed' | 'later' | 'code'
   /** Lowest server the question makes sense on, e.g. 170000. @defaultValue 150000 */
   readonly since?: number
+  /** Lowest version of the schema `rowhouse` that has what the question is about. @defaultValue 1 */
+  readonly sinceSchema?: number
   /**
    * Returns rows `(object text, message text, mend text)`; `mend` may be null. `$1` is the survey as jsonb: start with
    * `with ${SURVEYED}` to have `tenant_table (oid, name, column_name)` and `app_role (oid, name)`. Reads `pg_catalog`
@@ -76,6 +78,8 @@ export function findReasonNotToApply(rule: Rule, survey: Survey): string | undef
   if (rule.applies === 'code') return 'checked by eslint-plugin-rowhouse'
   if (rule.applies === 'installed' && survey.installed === undefined)
     return 'Rowhouse is not installed in this database'
+  if (survey.installed !== undefined && survey.installed < (rule.sinceSchema ?? 1))
+    return `asks about version ${rule.sinceSchema} of the schema rowhouse and later, this is ${survey.installed}: run "rowhouse install"`
   if (survey.server < (rule.since ?? 150_000))
     return `asks about PostgreSQL ${Math.floor((rule.since ?? 0) / 10_000)} and later`
   return undefined

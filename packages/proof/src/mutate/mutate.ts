@@ -46,12 +46,12 @@ export async function mutate(stage: Stage, options: MutateOptions): Promise<Muta
   const byRule: Record<string, number> = {}
   const arena = await stage.openArena('whole')
   try {
-    await arena.admin.query('begin')
-    const before = new Set((await askDoctor(arena.admin, options)).map(({ text }) => text))
-    await arena.admin.query('rollback')
+    const known = new Map<string | undefined, ReadonlySet<string>>()
     for (const [index, mutation] of mutations.entries()) {
       options.signal?.throwIfAborted()
       options.onProgress?.(index, mutations.length)
+      const before = known.get(mutation.setup) ?? (await said(arena.admin, mutation.setup, options))
+      known.set(mutation.setup, before)
       const seen = await noticed(arena.admin, mutation, before, options)
       if (typeof seen === 'string') impossible.push({ mutation, reason: seen })
       else if (seen.length === 0) unseen.push(mutation)
@@ -64,7 +64,10 @@ export async function mutate(stage: Stage, options: MutateOptions): Promise<Muta
   const onlyByAttack: { mutation: Mutation; leak: string }[] = []
   for (const mutation of unseen) {
     options.signal?.throwIfAborted()
-    const leak = mutation.target === SERVER_WIDE ? undefined : await findLeak(stage, mutation.sql, options.signal)
+    const leak =
+      mutation.target === SERVER_WIDE
+        ? undefined
+        : await findLeak(stage, `${mutation.setup ?? ''};${mutation.sql}`, options.signal)
     if (leak === undefined) survivors.push(mutation)
     else onlyByAttack.push({ mutation, leak })
   }
@@ -82,6 +85,17 @@ export async function mutate(stage: Stage, options: MutateOptions): Promise<Muta
   }
 }
 
+/** Returns what the doctor says of the schema before it is mutated. */
+async function said(admin: Client, setup: string | undefined, options: MutateOptions): Promise<ReadonlySet<string>> {
+  await admin.query('begin')
+  try {
+    if (setup !== undefined) await admin.query(setup)
+    return new Set((await askDoctor(admin, options)).map(({ text }) => text))
+  } finally {
+    await admin.query('rollback')
+  }
+}
+
 /** Returns the rules that say something new about the mutated schema, or why it could not be mutated. */
 async function noticed(
   admin: Client,
@@ -92,6 +106,7 @@ async function noticed(
   await admin.query('begin')
   try {
     try {
+      if (mutation.setup !== undefined) await admin.query(mutation.setup)
       await admin.query(mutation.sql)
     } catch (error) {
       return (error as Error).message

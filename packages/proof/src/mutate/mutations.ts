@@ -11,8 +11,10 @@ import { quoted } from '../seed/seed-rows.ts'
 export interface Mutation {
   /** Kind of hole, e.g. `drop-wall`; the same for every table it is torn into. */
   readonly kind: string
-  /** The table, or `roles`, `database`, `rowhouse`. What concerns roles concerns the whole server: it is never committed. */
+  /** The table, or `roles`, `database`, `rowhouse`, `homes`. What concerns roles concerns the whole server: it is never committed. */
   readonly target: string
+  /** What is there before the hole is torn, and nobody minds. */
+  readonly setup?: string
   readonly sql: string
 }
 
@@ -29,6 +31,7 @@ export function listMutations(facts: SchemaFacts, app: string, server: number): 
     ...ofRoles(app),
     ...ofDatabase(app),
     ...ofInstallation(app),
+    ...ofHomes(app),
   ]
 }
 
@@ -283,13 +286,62 @@ function ofDatabase(app: string): Mutation[] {
   ]
 }
 
+const HOME = 't_planted_000000000001'
+
+/** Holes in the schema of a tenant, which is made first, whole. */
+function ofHomes(app: string): Mutation[] {
+  const setup = `create schema ${HOME} authorization rowhouse_owner;
+    insert into rowhouse.resident (tenant_id, key_version, ipad, opad, home)
+      select '00000000-0000-4000-8000-000000000001', 1, ipad, opad, '${HOME}' from rowhouse.resident limit 1;
+    create table ${HOME}.planted (tenant_id uuid not null, id int not null, primary key (tenant_id, id));
+    alter table ${HOME}.planted owner to rowhouse_owner;
+    select rowhouse.protect('${HOME}.planted');
+    insert into rowhouse.tenant (id, slug, name) values ('00000000-0000-4000-8000-000000000001', 'planted', 'Planted');
+    insert into rowhouse.placement (tenant_id, model, schema_name, key_version) values ('00000000-0000-4000-8000-000000000001', 'schema', '${HOME}', 1)`
+  const on = (kind: string, sql: string): Mutation => ({ kind, target: 'homes', setup, sql })
+  const condition = (schema: string) =>
+    `do $$ declare c text := rowhouse.tenant_condition('${schema}'); begin
+       execute format('alter policy rowhouse_tenant on ${HOME}.planted using (%s) with check (%1$s)', c);
+       execute format('alter policy rowhouse_wall on ${HOME}.planted using (%s) with check (%1$s)', c); end $$`
+  return [
+    on('home-of-another', condition('t_another_000000000002')),
+    on('home-table-for-shared-tenants', condition('public')),
+    on('home-table-without-rls', `alter table ${HOME}.planted disable row level security`),
+    on('home-table-new', `create table ${HOME}.more (tenant_id uuid, id int); grant select on ${HOME}.more to ${app}`),
+    on('home-table-without-tenant', `create table ${HOME}.more (id int); grant select on ${HOME}.more to ${app}`),
+    on('home-for-public', `grant usage on schema ${HOME} to public`),
+    on('home-for-creation', `grant create on schema ${HOME} to ${app}`),
+    on('home-owned-by-the-application', `alter schema ${HOME} owner to ${app}`),
+    on(
+      'home-with-definer-view',
+      `create view ${HOME}.more as select * from ${HOME}.planted; grant select on ${HOME}.more to ${app}`,
+    ),
+    on(
+      'home-with-rows-of-another',
+      `insert into ${HOME}.planted select tenant_id, 1 from rowhouse.resident where home is null limit 1`,
+    ),
+    on('home-without-its-tenant', `delete from rowhouse.resident where home = '${HOME}'`),
+    on('home-gone', `drop schema ${HOME} cascade`),
+    on('home-hides-a-function', `create function ${HOME}.lower(varchar) returns text return 'x'`),
+    on(
+      'home-that-the-registry-does-not-know',
+      `update rowhouse.placement set schema_name = 't_another_000000000002' where schema_name = '${HOME}'`,
+    ),
+    on('stale-epoch', `update rowhouse.resident set epoch = epoch + 1 where home = '${HOME}'`),
+    on(
+      'placed-elsewhere-and-active',
+      `update rowhouse.placement set model = 'database', schema_name = null, database_name = '${HOME}' where schema_name = '${HOME}'`,
+    ),
+  ]
+}
+
 /** Lines of the installation itself: what makes the seal a seal. */
 function ofInstallation(app: string): Mutation[] {
   const on = (kind: string, sql: string): Mutation => ({ kind, target: 'rowhouse', sql })
   const view = (kind: string, conditions: string, barrier = true) =>
     on(
       kind,
-      `create or replace view rowhouse.sealed ${barrier ? 'with (security_barrier = true)' : 'with (security_barrier = false)'} as select a.tenant_id as id, null::uuid[] as units, null::text as actor from rowhouse.accepted_stamp a where ${conditions}`,
+      `create or replace view rowhouse.sealed ${barrier ? 'with (security_barrier = true)' : 'with (security_barrier = false)'} as select a.tenant_id as id, null::uuid[] as units, null::text as actor, a.home from rowhouse.accepted_stamp a where ${conditions}`,
     )
   const stamp = `a.stamp = substr(current_setting('rowhouse.seal', true), 65, 51)`
   return [
@@ -339,8 +391,20 @@ function ofInstallation(app: string): Mutation[] {
     on('key-check-gone', 'alter table rowhouse.tenant drop constraint tenant_slug_key'),
     on('foreign-key-gone', 'alter table rowhouse.accepted_stamp drop constraint accepted_stamp_tenant_id_fkey'),
     on(
+      'seal-of-any-home',
+      `do $$ begin execute 'create or replace view rowhouse.sealed with (security_barrier = true) as '
+        || regexp_replace(pg_get_viewdef('rowhouse.sealed'), '(a\\.)?home(\\s+FROM)', 'null::text as home\\2'); end $$`,
+    ),
+    on(
+      'every-schema-a-home',
+      'create or replace function rowhouse.is_home(schema_name text) returns boolean language sql immutable parallel safe return true',
+    ),
+    on('placements-readable', `grant select on rowhouse.placement to ${app}`),
+    on('servers-readable', `grant select on rowhouse.server to ${app}`),
+    on('lifecycle-unchecked', 'drop trigger check_lifecycle on rowhouse.tenant'),
+    on(
       'condition-changed',
-      `create or replace function rowhouse.tenant_condition() returns text language sql immutable return 'true'`,
+      `create or replace function rowhouse.tenant_condition(schema_name text) returns text language sql immutable return 'true'`,
     ),
     on(
       'current-tenant-changed',

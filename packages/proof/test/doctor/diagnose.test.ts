@@ -137,7 +137,7 @@ describe('diagnose()', () => {
     ])
     expect(skipped).toContainEqual({ rule: 'L47', reason: 'Rowhouse is not installed in this database' })
     expect(skipped).toContainEqual({ rule: 'L54', reason: 'checked by eslint-plugin-rowhouse' })
-    expect(skipped).toContainEqual({ rule: 'L46', reason: 'its subject is not part of Rowhouse yet' })
+    expect(skipped).toContainEqual({ rule: 'L50', reason: 'its subject is not part of Rowhouse yet' })
   })
 
   test('reports what a login without rights could not ask as failed, never as clean', async () => {
@@ -295,7 +295,7 @@ describe('a baseline', () => {
     expect(late).toMatchObject({ accepted: [], expired: all.entries, stale: [], clean: false })
 
     const gone = { rule: 'L01', object: 'public.gone', reason: 'it was there once', expires: '2026-12-31' }
-    const unasked = { rule: 'L46', object: 'public.gone', reason: 'nobody looks at this yet', expires: '2026-12-31' }
+    const unasked = { rule: 'L50', object: 'public.gone', reason: 'nobody looks at this yet', expires: '2026-12-31' }
     const { stale } = await diagnose({ url: sick.adminUrl, baseline: { entries: [gone, unasked] }, now })
     expect(stale).toEqual([gone])
   })

@@ -2,10 +2,12 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestDatabase, serverMajor } from '../../../core/test/support/database.ts'
-import { CANONICAL_POLICIES } from '../../src/doctor/rules/policy/canonical-policies.ts'
+import { SURVEYED } from '../../src/doctor/rule.ts'
+import { CANONICAL } from '../../src/doctor/rules/policy/canonical-policies.ts'
 import { DESCRIBED } from '../../src/doctor/rules/policy/describe-installation.ts'
 import { INSTALLED_OBJECTS } from '../../src/doctor/rules/policy/installed-objects.ts'
 import { installationAltered } from '../../src/doctor/rules/policy/l09-installation-altered.ts'
+import { takeSurvey } from '../../src/doctor/survey.ts'
 import { openPatient, type Patient } from './examination.ts'
 
 let patient: Patient
@@ -38,22 +40,33 @@ test('the committed list is what the installer makes: packages/proof/test/doctor
   expect(sort(found)).toEqual(sort(listed))
 })
 
-test('the canonical policies are what a fresh protect() makes', async () => {
-  await patient.client.query('begin')
-  await patient.client.query(
-    `create table t (tenant_id uuid not null, unit_id uuid, id bigint, primary key (tenant_id, id))`,
-  )
-  await patient.client.query(`select rowhouse.protect('t', unit_scope => true)`)
-  const { rows: made } = await patient.client.query(
-    `select p.polname as name, p.polpermissive as permissive, pg_get_expr(p.polqual, p.polrelid) as condition,
-            pg_get_expr(p.polwithcheck, p.polrelid) as checked, p.polcmd, p.polroles::text
-       from pg_policy p where p.polrelid = 't'::regclass order by p.oid`,
-  )
-  await patient.client.query('rollback')
-  expect(made).toEqual(
-    CANONICAL_POLICIES.map((policy) => ({ ...policy, checked: policy.condition, polcmd: '*', polroles: '{0}' })),
-  )
-})
+test.each(['public', 't_acme_00000000000a', 't_acme', 'T_acme_00000000000a'])(
+  'the canonical policies are what a fresh protect() makes in schema %s',
+  async (schema) => {
+    await patient.client.query('begin')
+    await patient.client.query(`create schema if not exists "${schema}"`)
+    await patient.client.query(
+      `create table "${schema}".t (tenant_id uuid not null, unit_id uuid, id bigint, primary key (tenant_id, id))`,
+    )
+    await patient.client.query(`select rowhouse.protect('"${schema}".t', unit_scope => true)`)
+    await patient.client.query('set local search_path = pg_catalog, pg_temp')
+    const { rows: made } = await patient.client.query(
+      `select p.polname as name, p.polpermissive as permissive, pg_get_expr(p.polqual, p.polrelid) as condition,
+              pg_get_expr(p.polwithcheck, p.polrelid) as checked, p.polcmd, p.polroles::text
+         from pg_policy p where p.polrelid = '"${schema}".t'::regclass order by p.oid`,
+    )
+    const survey = await takeSurvey(patient.client, { appRoles: ['rowhouse_app'] })
+    const { rows: canonical } = await patient.client.query(
+      `with ${SURVEYED}, ${CANONICAL} select name, permissive, condition from canonical where oid = '"${schema}".t'::regclass`,
+      [JSON.stringify(survey)],
+    )
+    await patient.client.query('rollback')
+    expect(canonical).toHaveLength(3)
+    expect(made).toEqual(
+      canonical.map((policy) => ({ ...policy, checked: policy.condition, polcmd: '*', polroles: '{0}' })),
+    )
+  },
+)
 
 describe('a change is found in', () => {
   /** One weakening per statement; all objects of its kind, so that none is left out by oversight. */

@@ -2,12 +2,12 @@
  * Writes down what the installer makes, for rule L09: `node --conditions=source --import tsx packages/proof/test/doctor/write-installed-objects.ts`.
  *
  * Starts each PostgreSQL major whose binaries are installed, installs Rowhouse, and notes the fingerprint of every
- * object. Versions of the schema other than the present one are kept as they are in the file. Run it after each change of
- * packages/core/sql; the test of L09 fails until then.
+ * object. The present version is what the installer makes; older ones that the file does not know yet are made from the SQL
+ * files before it, and those it knows are kept. Run it after each change of packages/core/sql; the test of L09 fails until then.
  */
 
 import { randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
@@ -19,9 +19,16 @@ import { INSTALLED_OBJECTS, type InstalledObject } from '../../src/doctor/rules/
 const MAJORS = [15, 16, 17, 18] as const
 const FILE = '../../src/doctor/rules/policy/installed-objects.ts'
 
+const SQL_FOLDER = new URL('../../../core/sql/', import.meta.url)
+const FILES = readdirSync(SQL_FOLDER)
+  .sort()
+  .map((name) => readFileSync(new URL(name, SQL_FOLDER), 'utf8'))
+/** The first one that was ever described. */
+const FIRST_VERSION = 2
+const present = FILES.length
+
 const found: InstalledObject[] = []
 for (const major of MAJORS) found.push(...(await describe(major)))
-const present = found[0]?.versions[0] ?? 0
 const older = INSTALLED_OBJECTS.flatMap((one) =>
   one.versions
     .filter((version) => version !== present)
@@ -33,19 +40,32 @@ console.log(`${objects.length} objects, version ${present}`)
 
 async function describe(major: (typeof MAJORS)[number]): Promise<InstalledObject[]> {
   const server = await startPostgres({ major, settings: { fsync: 'off' } })
+  const client = new pg.Client({ connectionString: server.url })
   try {
-    const { version } = await install({ url: server.url, rootKey: randomBytes(32).toString('base64') })
-    const client = new pg.Client({ connectionString: server.url })
     await client.connect()
-    await client.query('set search_path = pg_catalog, pg_temp')
-    const { rows } = await client.query<{ object: string; fingerprint: string }>(
-      `with ${DESCRIBED} select object, fingerprint from described order by object collate "C"`,
-    )
-    await client.end()
-    return rows.map((row) => ({ versions: [version], majors: [major], ...row }))
+    const described: InstalledObject[] = []
+    for (let version = FIRST_VERSION; version < present; version += 1) {
+      if (INSTALLED_OBJECTS.some(({ versions }) => versions.includes(version))) continue
+      await client.query('begin')
+      for (const text of FILES.slice(0, version)) await client.query(`${text}; reset role; reset search_path`)
+      described.push(...(await read(client, version, major)))
+      await client.query('rollback')
+    }
+    await install({ url: server.url, rootKey: randomBytes(32).toString('base64') })
+    return [...described, ...(await read(client, present, major))]
   } finally {
+    await client.end()
     await server.stop()
   }
+}
+
+async function read(client: pg.Client, version: number, major: number): Promise<InstalledObject[]> {
+  await client.query('set search_path = pg_catalog, pg_temp')
+  const { rows } = await client.query<{ object: string; fingerprint: string }>(
+    `with ${DESCRIBED} select object, fingerprint from described order by object collate "C"`,
+  )
+  await client.query('reset search_path')
+  return rows.map((row) => ({ versions: [version], majors: [major], ...row }))
 }
 
 /** One entry for all versions and majors that describe an object the same. */

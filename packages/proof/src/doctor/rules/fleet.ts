@@ -1,4 +1,4 @@
-/** Rules about tenants and where they live. Most wait for moves, files, audit and backups. */
+/** Rules about tenants and where they live. Some wait for files, audit and backups. */
 
 import type { Rule } from '../rule.ts'
 import { placementSchema } from './fleet/l46-placement-schema.ts'
@@ -12,6 +12,11 @@ import { restoreNotRehearsed } from './fleet/l53-restore-not-rehearsed.ts'
 import { codeOutsideOfTenant } from './fleet/l54-code-outside-of-tenant.ts'
 import { cacheOutsideOfTenant } from './fleet/l55-cache-outside-of-tenant.ts'
 import { registryDisagrees } from './fleet/l58-registry-disagrees.ts'
+import { homeWithoutTenant } from './fleet/l64-home-without-tenant.ts'
+import { homeOpen } from './fleet/l65-home-open.ts'
+import { databaseOfTenantOpen } from './fleet/l66-database-of-tenant-open.ts'
+import { homeTableUnguarded } from './fleet/l67-home-table-unguarded.ts'
+import { homeShadows } from './fleet/l68-home-shadows.ts'
 
 export const fleetRules: readonly Rule[] = [
   placementSchema,
@@ -25,4 +30,9 @@ export const fleetRules: readonly Rule[] = [
   codeOutsideOfTenant,
   cacheOutsideOfTenant,
   registryDisagrees,
+  homeWithoutTenant,
+  homeOpen,
+  databaseOfTenantOpen,
+  homeTableUnguarded,
+  homeShadows,
 ]

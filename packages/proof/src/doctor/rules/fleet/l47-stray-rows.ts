@@ -1,4 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
+import { isHome } from '../policy/canonical-policies.ts'
 
 /**
  * Asks one table, run once per table by query_to_xml. With an index that starts with the tenant, each tenant costs one
@@ -9,10 +10,10 @@ const FIRST_STRAY = `
      (select %1$I from only %2$s order by %1$I limit 1)
      union all
      select (select n.%1$I from only %2$s n where n.%1$I > f.id order by n.%1$I limit 1) from found f where f.id is not null)
-   select f.id as stray from found f where f.id is not null and not exists (select from rowhouse.resident r where r.tenant_id = f.id) limit 1'`
+   select f.id as stray from found f where f.id is not null and not exists (select from rowhouse.resident r where r.tenant_id = f.id%3$s) limit 1'`
 
 const FIRST_STRAY_WITHOUT_INDEX = `
-  'select t.%1$I as stray from only %2$s t where t.%1$I is not null and not exists (select from rowhouse.resident r where r.tenant_id = t.%1$I) limit 1'`
+  'select t.%1$I as stray from only %2$s t where t.%1$I is not null and not exists (select from rowhouse.resident r where r.tenant_id = t.%1$I%3$s) limit 1'`
 
 export const strayRows: Rule = {
   id: 'L47',
@@ -25,13 +26,18 @@ export const strayRows: Rule = {
   applies: 'installed',
   sql: `with ${SURVEYED},
     asked as (
-      select t.name, t.column_name, exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum and i.indisvalid and i.indpred is null
+      select t.name, t.column_name,
+             -- The home of the table is where its tenant has to live; versions before 4 know none.
+             case when ($1::jsonb->>'installed')::int < 4 then ''
+                  when ${isHome('n.nspname')} then format(' and r.home = %L', n.nspname) else ' and r.home is null' end as beside,
+             exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum and i.indisvalid and i.indpred is null
                                               and i.indclass[0] in (select o.oid from pg_opclass o join pg_am m on m.oid = o.opcmethod where m.amname = 'btree')) as indexed
         from tenant_table t
         join pg_class c on c.oid = t.oid and c.relkind = 'r'
+        join pg_namespace n on n.oid = c.relnamespace
         join pg_attribute a on a.attrelid = t.oid and a.attname = t.column_name and a.atttypid = 'uuid'::regtype),
     answered as (
-      select q.name, substring(query_to_xml(format(case when q.indexed then ${FIRST_STRAY} else ${FIRST_STRAY_WITHOUT_INDEX} end, q.column_name, q.name), false, true, '')::text
+      select q.name, substring(query_to_xml(format(case when q.indexed then ${FIRST_STRAY} else ${FIRST_STRAY_WITHOUT_INDEX} end, q.column_name, q.name, q.beside), false, true, '')::text
                                from '<stray>([0-9a-f-]{36})</stray>') as stray
         from asked q)
     select a.name as object, format('%s holds rows of tenant %s, which does not live here', a.name, a.stray) as message, null as mend
@@ -44,6 +50,17 @@ insert into t (tenant_id, id) values ('00000000-0000-4000-8000-00000000dead', 1)
       `create table t (tenant_id uuid not null, id bigint primary key);
 insert into t (tenant_id, id) select r.tenant_id, 1 from rowhouse.resident r limit 1;
 insert into t (tenant_id, id) values ('00000000-0000-4000-8000-00000000dead', 2)`,
+      // The home of one tenant with rows of another that lives here, too.
+      `create schema t_acme_00000000000a;
+create table t_acme_00000000000a.t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
+select rowhouse.protect('t_acme_00000000000a.t');
+insert into t_acme_00000000000a.t select r.tenant_id, 1 from rowhouse.resident r`,
+      // Rows that stayed in the shared table when their tenant got a schema of its own.
+      `create table t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
+select rowhouse.protect('t');
+insert into rowhouse.resident (tenant_id, key_version, ipad, opad, home)
+values ('00000000-0000-4000-8000-000000000001', 1, decode(repeat('36', 64), 'hex'), decode(repeat('5c', 64), 'hex'), 't_acme_00000000000a');
+insert into t (tenant_id, id) values ('00000000-0000-4000-8000-000000000001', 1)`,
       `create table t (tenant_id uuid not null, day date, primary key (tenant_id, day)) partition by range (day);
 create table t_2026 partition of t for values from ('2026-01-01') to ('2027-01-01');
 insert into t (tenant_id, day) values ('00000000-0000-4000-8000-00000000dead', '2026-05-01')`,
@@ -53,6 +70,12 @@ insert into t (tenant_id, day) values ('00000000-0000-4000-8000-00000000dead', '
 select rowhouse.protect('t');
 insert into t (tenant_id, id) select r.tenant_id, 1 from rowhouse.resident r`,
       `create table t (tenant_id uuid, id bigint primary key); insert into t (id) values (1)`,
+      `insert into rowhouse.resident (tenant_id, key_version, ipad, opad, home)
+values ('00000000-0000-4000-8000-000000000001', 1, decode(repeat('36', 64), 'hex'), decode(repeat('5c', 64), 'hex'), 't_acme_00000000000a');
+create schema t_acme_00000000000a;
+create table t_acme_00000000000a.t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
+select rowhouse.protect('t_acme_00000000000a.t');
+insert into t_acme_00000000000a.t (tenant_id, id) values ('00000000-0000-4000-8000-000000000001', 1)`,
     ],
   },
 }

@@ -27,7 +27,7 @@ export const policyNotCanonical: Rule = {
                   when p.check_text is distinct from w.condition then format('checks writes otherwise than Rowhouse does: %s', coalesce(p.check_text, 'not at all')) end as fault,
              case when w.name is null then format('drop policy %I on %s;', p.polname, p.table_name)
                   else ${protectAgain('p.oid', 'p.table_name')} end as mend
-        from policy p left join canonical w on w.name = p.polname
+        from policy p left join canonical w on w.oid = p.oid and w.name = p.polname
        where ${INSTALLED}),
     doubtful as (
       select p.table_name, p.polname,
@@ -61,8 +61,23 @@ alter policy rowhouse_tenant on t using (tenant_id = (select s.id from rowhouse.
       `create table t (tenant_id uuid not null, unit_id uuid, id bigint, primary key (tenant_id, id));
 select rowhouse.protect('t', unit_scope => true);
 alter policy rowhouse_unit on t using (true) with check (true)`,
+      // The table of one home believes the tenant of another.
+      `create schema t_acme_00000000000a;
+create table t_acme_00000000000a.t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
+select rowhouse.protect('t_acme_00000000000a.t');
+do $$ declare other text := rowhouse.tenant_condition('t_bolt_00000000000b'); begin
+  execute format('alter policy rowhouse_wall on t_acme_00000000000a.t using (%s) with check (%1$s)', other);
+end $$`,
+      // A table of one home, as protected while it was everybody's.
+      `create schema t_acme_00000000000a;
+create table t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
+select rowhouse.protect('t');
+alter table t set schema t_acme_00000000000a`,
     ],
     quiet: [
+      `create schema t_acme_00000000000a;
+create table t_acme_00000000000a.t (tenant_id uuid not null, unit_id uuid, id bigint, primary key (tenant_id, id));
+select rowhouse.protect('t_acme_00000000000a.t', unit_scope => true)`,
       `create table t (tenant_id uuid not null, id bigint, primary key (tenant_id, id)); select rowhouse.protect('t')`,
       `create table t (tenant_id uuid not null, unit_id uuid, id bigint, primary key (tenant_id, id)); select rowhouse.protect('t', unit_scope => true)`,
       'create table central (id bigint); alter table central enable row level security; create policy all_rows on central using (true)',
