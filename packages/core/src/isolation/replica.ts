@@ -163,8 +163,8 @@ export class Replica {
           (select min_recovery_end_timeline from pg_catalog.pg_control_recovery())) as timeline`,
       assert: ({ standby, system, timeline }) => {
         const primary = this.#primary()
-        if (standby !== true) throw new ReplicaRefused('promoted')
         if (system !== primary?.system) throw new ReplicaRefused('other-cluster')
+        if (standby !== true) throw new ReplicaRefused('promoted')
         if (timeline !== primary?.timeline) throw new ReplicaRefused('other-timeline')
       },
     }

@@ -125,10 +125,8 @@ describe('a read that may go to a replica', () => {
 
   it('goes to a replica of an idle primary however long nothing was written', async () => {
     await onReplica()
-    const before = await r.replica.query('select pg_last_wal_replay_lsn()::text as lsn')
-    for (let i = 0; i < 5; i++) await read('tenant-0', (db) => db.query(WHERE), { maxLagMs: 0 })
-    expect(await read('tenant-0', (db) => db.one(WHERE), { maxLagMs: 0 })).toEqual({ replica: true })
-    expect((await r.replica.query('select pg_last_wal_replay_lsn()::text as lsn')).rows).toEqual(before.rows)
+    // The strictest bound there is: by the clock of its last transaction the replica would be late all the time.
+    await expect.poll(() => read('tenant-0', (db) => db.one(WHERE), { maxLagMs: 0 })).toEqual({ replica: true })
   })
 })
 
@@ -193,7 +191,8 @@ describe('isolation on a replica', () => {
         if (mine === 800) await r.replica.query('select pg_wal_replay_pause()')
         if (mine === 1_200) await r.replica.query('select pg_wal_replay_resume()')
         await read(tenant?.slug ?? '', async (db) => {
-          if (mine % 50 === 0) await db.query(`update item set label = $1 where id = 3`, [`v${mine}`])
+          if (mine % 50 === 0)
+            await db.query(`insert into item (id, label) values ($1, $2)`, [1_000 + mine, `v${mine}`])
           if (mine % 31 === 0) await db.query('select 1 / 0').catch(() => {})
           const rows = await db.many<{ id: string; label: string; replica: boolean; n: number }>(
             'select tenant_id::text as id, label, pg_is_in_recovery() as replica, $1::int as n from item',
