@@ -1,5 +1,6 @@
 import type { Rowhouse, ScopedDb } from 'rowhouse'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { PGBOUNCER, startBouncer } from '../pooler/pgbouncer.ts'
 import { serverMajor } from '../support/database.ts'
 import { createReplicated, type Replicated } from './replicated.ts'
 
@@ -252,6 +253,35 @@ describe('isolation on a replica', () => {
     expect(await shown(0)).toEqual({ label: 'moved' })
     await r.replica.resumeReplay()
     await expect.poll(() => read('tenant-11', (db) => db.one(WHERE))).toEqual({ replica: true })
+  })
+})
+
+describe.skipIf(PGBOUNCER === undefined)('through PgBouncer before the replica (needs pgbouncer)', () => {
+  it('reads own rows at the right position', async () => {
+    const login = new URL(r.replica.url)
+    login.username = 'rowhouse_app'
+    login.password = 'replica-test'
+    const settings = ['pool_mode = transaction', 'default_pool_size = 2']
+    const bouncer = await startBouncer({ binary: PGBOUNCER, target: login.href, settings })
+    await r.register(bouncer.url('postgres'))
+    const pooled = await r.open()
+    await onReplica('tenant-12', pooled)
+    const rows = await read('tenant-12', (db) => db.many('select distinct tenant_id::text as id from item'), {}, pooled)
+    expect(rows).toEqual([{ id: r.tenants[12]?.id }])
+    await r.replica.pauseReplay()
+    await read(
+      'tenant-12',
+      async (db) => {
+        await db.query(`update item set label = 'new' where id = 1`)
+        expect(await db.one('select label from item where id = 1')).toEqual({ label: 'new' })
+        expect(await db.one(`select current_setting('search_path') as path`)).toEqual({ path: 'public,pg_temp' })
+      },
+      {},
+      pooled,
+    )
+    await pooled.close()
+    await bouncer.stop()
+    await r.register(r.replica.url)
   })
 })
 
