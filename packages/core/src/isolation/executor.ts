@@ -14,6 +14,7 @@ import { ReplicaContextStatements } from './replica-context.ts'
 import type { ScopedClient, ScopedClientConfig } from './scoped-client.ts'
 import { type PoolRoute, ScopedPool } from './scoped-pool.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
+import type { ServerVariant } from './server-variant.ts'
 import { StatementNames } from './statement-names.ts'
 import { Tracing } from './tracing.ts'
 import { type IsolationAlarm, Tripwire, type TripwireMode } from './tripwire.ts'
@@ -48,6 +49,8 @@ export interface ExecutorConfig {
   readonly route?: PoolRoute
   /** For replicas: what their connections are checked for, and the cluster they have to be of. */
   readonly replica?: { readonly check: ServerCheck; readonly system: string }
+  /** What differs on a kind of server that is more than PostgreSQL. */
+  readonly variant?: ServerVariant | undefined
 }
 
 export interface RunOptions {
@@ -94,6 +97,7 @@ export class Executor implements Holder {
       gate,
       statementTimeoutMs: config.statementTimeoutMs,
       idleCloseMs: config.keepsLane ? Number.POSITIVE_INFINITY : IDLE_CLOSE_MS,
+      isShort: () => !config.keepsLane && budget.isShort,
     })
     this.pool = new ScopedPool({
       ...connection,
@@ -217,7 +221,7 @@ export class Executor implements Holder {
 
   #connectionConfig(): ScopedClientConfig {
     const { url, ssl, searchPath, statementTimeoutMs, lockTimeoutMs, preparedStatements, replica } = this.#config
-    const { connectTimeoutMs, applicationName } = this.#config
+    const { connectTimeoutMs, applicationName, variant } = this.#config
     const pins = { searchPath, statementTimeoutMs, lockTimeoutMs }
     const contexts = new Map<WireMode, ContextStatements>()
     return {
@@ -229,10 +233,11 @@ export class Executor implements Holder {
       startupOptions: this.#startupOptions(),
       preparedStatements,
       pooler: this.#pooler,
-      serverCheck: replica?.check,
+      serverCheck: replica?.check ?? variant?.check,
       contextsOf: (mode) => {
         const made =
           contexts.get(mode) ??
+          variant?.contextsOf(this.#sealer, mode, pins) ??
           (replica === undefined
             ? new ContextStatements(this.#sealer, mode, pins)
             : new ReplicaContextStatements(this.#sealer, mode, pins, replica.system))
@@ -279,6 +284,7 @@ export class Executor implements Holder {
       default_transaction_isolation: 'read\\ committed',
       default_transaction_read_only: 'off',
       default_transaction_deferrable: 'off',
+      ...this.#config.variant?.startupSettings,
     }
     return Object.entries(settings)
       .map(([name, value]) => `-c ${name}=${value}`)
