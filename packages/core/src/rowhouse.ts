@@ -350,7 +350,7 @@ async function lookUp(router: Router, key: TenantKey): Promise<DirectoryEntry | 
 }
 
 async function listServers(router: Router): Promise<readonly ServerEntry[]> {
-  const statement = toStatement('select name, app_url, replica_urls from rowhouse.list_servers()')
+  const statement = toStatement('select name, kind, app_url, replica_urls from rowhouse.list_servers()')
   const { rows } = await runWithoutTenantContext(() => router.run(platformContext(), statement)).catch((error) => {
     throw toRowhouseError(error)
   })

@@ -96,6 +96,8 @@ export interface PinnedSettings {
 export class ContextStatements {
   /** What a connection prepares before it serves. */
   readonly prepared: readonly PreparedStatement[]
+  /** True where `scope` opens a transaction block, which an error leaves open until the next scope or `begin` ends it. */
+  readonly opensBlock: boolean = false
   readonly #sealer: Sealer
   readonly #mode: WireMode
   readonly #pins: PinnedSettings

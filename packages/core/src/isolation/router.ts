@@ -10,6 +10,7 @@ import type { TenantDirectory } from '../tenant/directory.ts'
 import { MAIN_POOLED, type Placement } from '../tenant/placement.ts'
 import { PLATFORM } from '../tenant/platform.ts'
 import type { Tenant } from '../tenant/tenant.ts'
+import { CITUS } from './citus-server.ts'
 import { ConnectionBudget } from './connection-budget.ts'
 import { Executor, type ExecutorConfig, type RunOptions } from './executor.ts'
 import { asksPrimary } from './replica.ts'
@@ -21,7 +22,7 @@ import type { StatementKind } from './statement-kind.ts'
 import { UsageMeter } from './usage.ts'
 
 export interface RouterConfig
-  extends Omit<ExecutorConfig, 'keepsLane' | 'record' | 'recordWait' | 'route' | 'replica'> {
+  extends Omit<ExecutorConfig, 'keepsLane' | 'record' | 'recordWait' | 'route' | 'replica' | 'variant'> {
   readonly log: Logger
   /** Connections of this process to one server, over all its databases. */
   readonly connectionsPerServer: number
@@ -30,6 +31,7 @@ export interface RouterConfig
 /** What the registry says about a server, for a process that routes to it. */
 export interface ServerEntry {
   readonly name: string
+  readonly kind: 'postgres' | 'citus'
   readonly app_url: string | null
   readonly replica_urls: readonly string[]
 }
@@ -56,8 +58,8 @@ export class Router {
   /** By server and database, least recently used first. */
   readonly #executors = new Map<string, Executor>()
   readonly #replicas: ReplicaReads
-  #urls: ReadonlyMap<string, string | null> = new Map()
-  #urlsReadMs = Number.NEGATIVE_INFINITY
+  #servers: ReadonlyMap<string, ServerEntry> = new Map()
+  #serversReadMs = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
   #directory: TenantDirectory | undefined
   #listServers: (() => Promise<readonly ServerEntry[]>) | undefined
@@ -212,8 +214,8 @@ export class Router {
 
   async #urlOf(server: string): Promise<string> {
     if (server === MAIN_POOLED.server) return this.#config.url
-    if (!this.#urls.has(server)) await this.#readServers()
-    const reference = this.#urls.get(server)
+    if (!this.#servers.has(server)) await this.#readServers()
+    const reference = this.#servers.get(server)?.app_url
     if (typeof reference === 'string') return readConnectionUrl(reference, `server "${server}"`)
     throw new ConfigError(
       'ERR_CONFIG_INVALID',
@@ -222,11 +224,11 @@ export class Router {
   }
 
   #readServers(): Promise<void> {
-    if (performance.now() - this.#urlsReadMs < SERVERS_MIN_AGE_MS) return Promise.resolve()
+    if (performance.now() - this.#serversReadMs < SERVERS_MIN_AGE_MS) return Promise.resolve()
     this.#reading ??= (this.#listServers?.() ?? Promise.resolve([]))
       .then((entries) => {
-        this.#urls = new Map(entries.map(({ name, app_url }) => [name, app_url]))
-        this.#urlsReadMs = performance.now()
+        this.#servers = new Map(entries.map((entry) => [entry.name, entry]))
+        this.#serversReadMs = performance.now()
       })
       .finally(() => {
         this.#reading = undefined
@@ -235,11 +237,13 @@ export class Router {
   }
 
   #createExecutor(server: string, url: string, central: boolean): Executor {
+    const variant = this.#servers.get(server)?.kind === 'citus' ? CITUS : undefined
     const config: ExecutorConfig = {
       ...this.#config,
       url,
+      variant,
       keepsLane: central,
-      lanes: central ? this.#config.lanes : Math.min(this.#config.lanes, 1),
+      lanes: central ? this.#config.lanes : Math.min(this.#config.lanes, 1) * (variant?.lanes ?? 1),
       record: (context, error, cost) => this.#record(context, error, cost),
       recordWait: (context, waitedMs) => this.usage.recordWait(context, waitedMs),
       ...(central ? { route: this } : {}),

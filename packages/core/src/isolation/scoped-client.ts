@@ -52,13 +52,18 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
   /** Takes it back. Returns true when it must not serve another tenant and has to be closed. */
   unassign(): boolean {
     this.#owner = undefined
-    const { _txStatus } = this.#internals
     const { _activeQuery, _queryQueue } = this as unknown as { _activeQuery: unknown; _queryQueue: unknown[] }
-    return this.#tainted || _txStatus !== 'I' || Boolean(_activeQuery) || _queryQueue.length > 0
+    return this.#tainted || !this.#isIdle() || Boolean(_activeQuery) || _queryQueue.length > 0
   }
 
   taint(): void {
     this.#tainted = true
+  }
+
+  /** No block is open but one that a failed scope has left, which the next scope ends. */
+  #isIdle(): boolean {
+    const { _txStatus } = this.#internals
+    return _txStatus === 'I' || (_txStatus === 'E' && this.#block === undefined && this.contexts.opensBlock)
   }
 
   get tripwire(): Tripwire {
@@ -81,7 +86,7 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
 
   openScope(query: ScopedQuery): Preamble | undefined {
     const statements = this.contexts
-    if (this.#internals._txStatus === 'I') {
+    if (this.#isIdle()) {
       this.#block = query.kind === 'begin' ? { context: query.context, scoped: false } : undefined
       return query.kind === 'begin' ? statements.begin() : statements.scope(query.context, true, query.after)
     }
