@@ -1,13 +1,24 @@
 import type { CommandContext, StricliProcess } from '@stricli/core'
 import { isRowhouseError } from 'rowhouse'
-import { exitCodeOf } from './exit-code.ts'
+import { exitCodeOf, UsageError } from './exit-code.ts'
 import type { Environment } from './settings.ts'
+
+export interface Output {
+  write(text: string): unknown
+  readonly isTTY?: boolean | undefined
+  /** Letters in a line of the terminal. */
+  readonly columns?: number | undefined
+}
 
 /** Where a command reads and writes. Nothing else of the process is touched. */
 export interface Io {
-  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined }
-  readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean | undefined }
+  readonly stdout: Output
+  readonly stderr: Output
   readonly env: Environment
+  /** Where questions are answered; left out, none is asked. */
+  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean | undefined }
+  /** Folder that relative paths start from. @defaultValue the working folder of the process */
+  readonly cwd?: string
   /** Aborted when the user asks the command to end. */
   readonly signal?: AbortSignal
 }
@@ -50,6 +61,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
     if (value >= min && value <= max) return value
     throw new RangeError(`wanted a whole number from ${min} to ${max}`)
+  }
+}
+
+/** Turns the refusal of a value somebody typed into a mistake of usage. */
+export async function asTyped<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message, { cause: error }) : error
   }
 }
 

@@ -61,8 +61,12 @@ const EXIT_CODES = {
   ERR_PLACEMENT_RULE_FAILED: CONFIG,
 } satisfies Record<RowhouseErrorCode, number>
 
+/** What was typed makes no sense; the parser's own refusals never get this far. */
+export class UsageError extends Error {}
+
 /** Returns the exit code of a command that ended with `error`. */
 export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return USAGE
   if (isRowhouseError(error)) return EXIT_CODES[error.code]
   // Errors of the embedded server carry codes of their own package.
   return (error as { code?: unknown })?.code === 'ERR_PLATFORM_UNSUPPORTED' ? CONFIG : SOFTWARE

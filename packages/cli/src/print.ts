@@ -1,6 +1,7 @@
 import type { Io } from './command.ts'
+import { toned } from './terminal.ts'
 
-/** Prints rows as an aligned table, or as one JSON value. */
+/** Prints rows as an aligned table, figures to the right. */
 export function printRows(
   io: Io,
   rows: readonly Readonly<Record<string, unknown>>[],
@@ -8,13 +9,14 @@ export function printRows(
 ): void {
   const cells = rows.map((row) => columns.map((column) => cellText(row[column])))
   const widths = columns.map((column, i) => Math.max(column.length, ...cells.map((row) => row[i]?.length ?? 0)))
+  const figures = columns.map((column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'))
   const line = (values: readonly string[]) =>
-    `${values
-      .map((value, i) => value.padEnd(widths[i] ?? 0))
+    values
+      .map((value, i) => (figures[i] ? value.padStart(widths[i] ?? 0) : value.padEnd(widths[i] ?? 0)))
       .join('  ')
-      .trimEnd()}\n`
-  io.stdout.write(line(columns))
-  for (const row of cells) io.stdout.write(line(row))
+      .trimEnd()
+  io.stdout.write(`${toned(io, io.stdout, 'dim', line(columns))}\n`)
+  for (const row of cells) io.stdout.write(`${line(row)}\n`)
 }
 
 export function printJson(io: Io, value: unknown): void {

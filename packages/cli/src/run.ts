@@ -5,8 +5,11 @@ import { doctorCommand } from './commands/doctor.ts'
 import { fuzzCommand } from './commands/fuzz.ts'
 import { injectCommand } from './commands/inject.ts'
 import { installCommand } from './commands/install.ts'
+import { orphansCommand } from './commands/orphans.ts'
 import { protectCommand } from './commands/protect.ts'
 import { explainCommand, queryCommand } from './commands/query.ts'
+import { serverRoutes } from './commands/server.ts'
+import { standbyRoutes } from './commands/standby.ts'
 import { tenantRoutes } from './commands/tenant.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { USAGE } from './exit-code.ts'
@@ -24,7 +27,10 @@ const application = buildApplication(
       verify: verifyCommand,
       fuzz: fuzzCommand,
       inject: injectCommand,
+      server: serverRoutes,
       tenant: tenantRoutes,
+      standby: standbyRoutes,
+      orphans: orphansCommand,
       query: queryCommand,
       explain: explainCommand,
     },

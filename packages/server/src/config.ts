@@ -2,6 +2,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ConfigError, type PlanShare } from 'rowhouse'
+import { arrangeWaves, type WaveRule } from './fleet/waves.ts'
 import { type PlacementRules, requirePlacementRules } from './placing/placement-rules.ts'
 import { type ProvisioningStep, requireStepName } from './provision/step.ts'
 import type { TenantStep } from './provision/tenant-step.ts'
@@ -14,6 +15,8 @@ export interface RowhouseConfig {
   readonly rules?: PlacementRules
   /** The platform's own steps of provisioning, in order. */
   readonly steps?: readonly (ProvisioningStep | TenantStep)[]
+  /** In which order migrations reach the fleet. @defaultValue canary tenants, shared tables, then 1 %, 10 % and all of the rest */
+  readonly waves?: readonly WaveRule[]
   /** What one tenant of a plan may take of a process: give them to `createRowhouse` as well. */
   readonly plans?: Readonly<Record<string, PlanShare>>
 }
@@ -109,17 +112,18 @@ async function importDefault(file: string): Promise<unknown> {
   return module.default
 }
 
-const FIELDS = ['migrations', 'rules', 'steps', 'plans']
+const FIELDS = ['migrations', 'rules', 'steps', 'waves', 'plans']
 
 function requireConfig(value: unknown, file: string): RowhouseConfig {
   if (!isRecord(value)) throw refuse(file, `it is ${kindOf(value)}; wanted an object`)
   for (const field of Object.keys(value))
     if (!FIELDS.includes(field)) throw refuse(file, `unknown field "${field}"; wanted ${FIELDS.join(', ')}`)
-  const { migrations, rules, steps, plans } = value
+  const { migrations, rules, steps, waves, plans } = value
   if (migrations !== undefined && (typeof migrations !== 'string' || migrations === ''))
     throw refuse(file, `field "migrations" is ${kindOf(migrations)}; wanted the path of a folder`)
   if (rules !== undefined) requirePlacementRules(rules, file)
   if (steps !== undefined) requireSteps(steps, file)
+  if (waves !== undefined) requireWaves(waves, file)
   if (plans !== undefined) requirePlans(plans, file)
   return value as RowhouseConfig
 }
@@ -139,6 +143,40 @@ function requireSteps(steps: unknown, file: string): void {
       if (typeof step[method] !== 'function')
         throw refuse(file, `step "${step.name}": "${method}" is ${kindOf(step[method])}; wanted a function`)
   })
+}
+
+const WAVE_FIELDS: Readonly<Record<keyof WaveRule, (value: unknown) => boolean>> = {
+  name: (value) => typeof value === 'string' && value !== '',
+  where: (value) =>
+    isRecord(value) &&
+    Object.entries(value).every(([fact, wanted]) => SELECTABLE.includes(fact) && typeof wanted === 'string'),
+  portions: (value) => Array.isArray(value) && value.every((portion) => typeof portion === 'number'),
+  strict: (value) => typeof value === 'boolean',
+}
+const SELECTABLE = ['ring', 'plan', 'region', 'server', 'model']
+
+function requireWaves(waves: unknown, file: string): void {
+  if (!Array.isArray(waves)) throw refuse(file, `field "waves" is ${kindOf(waves)}; wanted a list of waves`)
+  waves.forEach((wave: unknown, index) => {
+    const at = `wave ${index + 1}`
+    if (!isRecord(wave)) throw refuse(file, `${at} is ${kindOf(wave)}; wanted an object with a name`)
+    if (wave.name === undefined) throw refuse(file, `${at} has no name`)
+    for (const [field, value] of Object.entries(wave)) {
+      const isValid = WAVE_FIELDS[field as keyof WaveRule]
+      if (isValid === undefined)
+        throw refuse(file, `${at}: unknown field "${field}"; wanted ${Object.keys(WAVE_FIELDS).join(', ')}`)
+      if (!isValid(value))
+        throw refuse(
+          file,
+          `${at}: field "${field}" cannot be used; a wave is { name, where: { ${SELECTABLE.join(', ')} }, portions, strict }`,
+        )
+    }
+  })
+  try {
+    arrangeWaves([], waves as WaveRule[])
+  } catch (cause) {
+    throw refuse(file, (cause as Error).message, cause)
+  }
 }
 
 function requirePlans(plans: unknown, file: string): void {

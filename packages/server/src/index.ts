@@ -19,6 +19,22 @@ export {
   openControlPlane,
   type ProvisionedTenant,
 } from './control-plane.ts'
+// Migrations of the fleet
+export type { FleetEvent, FleetReport, HomeFailure, HomeLeft } from './fleet/fleet-events.ts'
+export type { FleetHome } from './fleet/fleet-homes.ts'
+export { nameOfHome } from './fleet/homes.ts'
+export { type LintFinding, type LintOptions, lintMigration, lintMigrations } from './fleet/lint.ts'
+export { type ReadMigrationsOptions, readMigrations } from './fleet/migration-folder.ts'
+export {
+  type FleetOrder,
+  type FleetPlan,
+  type MigrateFleetOptions,
+  migrateUp,
+  planMigrations,
+  resumeFleet,
+} from './fleet/run.ts'
+export { type FleetRunRecord, type FleetStatus, fleetStatus } from './fleet/status.ts'
+export { DEFAULT_WAVES, type Wave, type WaveRule, type WaveSelector } from './fleet/waves.ts'
 // Hooks: webhooks, out and in
 export type { AddressLookup } from './hooks/address-guard.ts'
 export { type BillingEvent, parseBillingEvent, SUBSCRIBED_EVENT } from './hooks/billing-event.ts'
@@ -72,4 +88,5 @@ export { type ProvisioningStep, requireStepName, type StepContext, type StepTena
 export { type TenantClient, type TenantStep, type TenantStepOptions, tenantStep } from './provision/tenant-step.ts'
 export type { Orphan } from './registry/find-orphans.ts'
 export { openRegistry, type Registry } from './registry/open-registry.ts'
+export { type DatabaseAddress, type HomeAddress, OperatorConnections } from './registry/operator-connections.ts'
 export type { RegisteredServer, ServerToAdd } from './registry/servers.ts'

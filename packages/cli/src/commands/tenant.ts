@@ -1,11 +1,16 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
-import { requireTenantId, TenantError } from 'rowhouse'
+import { requireTenantId, TenantError, type TenantState } from 'rowhouse'
 import { createTenantAdmin, type RegisteredTenant, type TenantAdmin } from 'rowhouse/install'
 import { type AdminFlags, adminUrlFileFlag, type Context, command, type Io, jsonFlag, wholeNumber } from '../command.ts'
-import { printJson, printRows } from '../print.ts'
+import { printJson } from '../print.ts'
+import { printTenant, printTenantFacts, printTenants } from '../print-tenant.ts'
 import { adminSettings } from '../settings.ts'
+import { explainPlacementCommand } from './tenant-explain-placement.ts'
+import { provisionCommand } from './tenant-provision.ts'
 
-const COLUMNS = ['slug', 'name', 'state', 'model', 'epoch', 'keyVersion', 'createdAt', 'id'] as const
+const TENANT_STATES = [
+  ...(['provisioning', 'standby', 'active', 'suspended', 'offboarding', 'erased', 'failed'] as const),
+] satisfies TenantState[]
 const tenantArgument = { parse: String, brief: 'Slug or id', placeholder: 'tenant' } as const
 
 async function withTenants<T>(io: Io, flags: AdminFlags, work: (tenants: TenantAdmin) => Promise<T>): Promise<T> {
@@ -15,11 +20,6 @@ async function withTenants<T>(io: Io, flags: AdminFlags, work: (tenants: TenantA
   } finally {
     await tenants.close()
   }
-}
-
-function printTenant(io: Io, tenant: RegisteredTenant, json: boolean): void {
-  if (json) printJson(io, tenant)
-  else printRows(io, [{ ...tenant }], COLUMNS)
 }
 
 interface CreateFlags extends AdminFlags {
@@ -51,38 +51,65 @@ const create = buildCommand<CreateFlags, [string], Context>({
 interface ListFlags extends AdminFlags {
   readonly limit: number
   readonly after?: string
+  readonly server?: string
+  readonly model?: RegisteredTenant['placement']['model']
+  readonly state?: TenantState
+  readonly plan?: string
+  readonly ring?: string
 }
+
+const PAGE = 1_000
 
 const list = buildCommand<ListFlags, [], Context>({
   func: command<ListFlags, []>(async (io, flags) => {
-    const { json, limit, after } = flags
-    const rows = await withTenants(io, flags, (tenants) =>
-      tenants.list({ limit, ...(after === undefined ? {} : { after }) }),
-    )
-    if (json) return printJson(io, rows)
-    printRows(
-      io,
-      rows.map((row) => ({ ...row })),
-      COLUMNS,
-    )
+    printTenants(io, await withTenants(io, flags, (tenants) => findTenants(tenants, flags)), flags.json)
   }),
   parameters: {
     flags: {
       json: jsonFlag,
       adminUrlFile: adminUrlFileFlag,
-      limit: { kind: 'parsed', parse: wholeNumber(1, 1_000), default: '100', brief: 'Tenants at most' },
+      limit: { kind: 'parsed', parse: wholeNumber(1, PAGE), default: '100', brief: 'Tenants at most' },
       after: { kind: 'parsed', parse: String, optional: true, brief: 'Slug of the last tenant of the page before' },
+      server: { kind: 'parsed', parse: String, optional: true, brief: 'Those on this server only' },
+      model: {
+        kind: 'enum',
+        values: ['pooled', 'schema', 'database'],
+        optional: true,
+        brief: 'Those that live so only',
+      },
+      state: { kind: 'enum', values: TENANT_STATES, optional: true, brief: 'Those in this state only' },
+      plan: { kind: 'parsed', parse: String, optional: true, brief: 'Those of this plan only' },
+      ring: { kind: 'parsed', parse: String, optional: true, brief: 'Those in this ring only' },
     },
   },
-  docs: { brief: 'List tenants by slug' },
+  docs: { brief: 'List tenants by slug, with where they live' },
 })
+
+/** Reads page after page until enough tenants fit. */
+async function findTenants(tenants: TenantAdmin, { limit, after = '', ...wanted }: ListFlags) {
+  const found: RegisteredTenant[] = []
+  const { server, model, state, plan, ring } = wanted
+  const filters = Object.entries({ server, model, state, plan, ring }).filter(([, value]) => value !== undefined)
+  const size = filters.length === 0 ? limit : PAGE
+  for (let last: string | undefined = after; last !== undefined && found.length < limit; ) {
+    const page: RegisteredTenant[] = await tenants.list({ limit: size, ...(last !== '' && { after: last }) })
+    found.push(...page.filter((tenant) => filters.every(([fact, value]) => factsOf(tenant)[fact] === value)))
+    last = page.length === size ? page.at(-1)?.slug : undefined
+  }
+  return found.slice(0, limit)
+}
+
+function factsOf({ placement, state, plan, ring }: RegisteredTenant): Readonly<Record<string, string>> {
+  return { server: placement.server, model: placement.model, state, plan, ring }
+}
 
 const show = buildCommand<AdminFlags, [string], Context>({
   func: command<AdminFlags, [string]>(async (io, flags, name) => {
     const tenant = await withTenants(io, flags, (tenants) => tenants.find(name))
     if (tenant === undefined)
       throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot show tenant "${name}": it does not exist`)
-    printTenant(io, tenant, flags.json)
+    if (flags.json) printJson(io, tenant)
+    else printTenantFacts(io, tenant)
   }),
   parameters: {
     flags: { json: jsonFlag, adminUrlFile: adminUrlFileFlag },
@@ -108,6 +135,8 @@ function change(brief: string, work: (tenants: TenantAdmin, name: string) => Pro
 export const tenantRoutes = buildRouteMap({
   routes: {
     create,
+    provision: provisionCommand,
+    explainPlacement: explainPlacementCommand,
     list,
     show,
     suspend: change('Refuse every statement of a tenant from now on', (tenants, name) => tenants.suspend(name)),
@@ -119,5 +148,5 @@ export const tenantRoutes = buildRouteMap({
       tenants.retireOldKey(name),
     ),
   },
-  docs: { brief: 'Tenants: create, list, show, suspend, resume, rotate keys' },
+  docs: { brief: 'Tenants: provision, list, show, suspend, resume, rotate keys' },
 })

@@ -46,7 +46,7 @@ let open = false
 /** First half of the keys of the advisory locks that show which processes are alive; any constant no other program uses. */
 const ALIVE = 726_237_441
 /** Lets one process at a time take over runs of dead ones. */
-const TAKEOVER_LOCK = 7_262_374_404
+const TAKEOVER_LOCK = 7_262_374_405
 const TAKEOVER_INTERVAL_MS = 10_000
 
 /**
