@@ -139,7 +139,7 @@ function fromRow(row: RegisteredHome, claimed: boolean, why: string): ChosenHome
 }
 
 function toHome(job: ProvisioningJob, { server, model, region, why }: PlacementChoice): ChosenHome {
-  const own = homeName(job.slug, job.tenantId)
+  const own = homeName(job.tenantId)
   return {
     tenantId: job.tenantId,
     claimed: false,

@@ -1,14 +1,12 @@
 import type { TenantId } from 'rowhouse'
 
-/** Leaves room for the prefix and the id within PostgreSQL's 63 bytes (`rowhouse.is_home`). */
-const MAX_SLUG_PART = 40
-
 /**
- * Names a tenant's own schema or database: readable by people, and never two tenants' the same.
+ * Names a tenant's own schema or database after its id, in the shape of `rowhouse.is_home`.
  *
- * Slugs are ASCII; the end of the id tells apart those that are cut or differ in a hyphen only.
+ * Opaque on purpose: every login of a server sees the names of all its schemas and databases (ROL-07, ROL-09), so a
+ * slug in them would tell each customer who the others are.
  */
-export function homeName(slug: string, id: TenantId): string {
-  const readable = slug.replaceAll('-', '_').slice(0, MAX_SLUG_PART).padEnd(2, '_')
-  return `t_${readable}_${id.replaceAll('-', '').slice(-12)}`
+export function homeName(id: TenantId): string {
+  const hex = id.replaceAll('-', '')
+  return `t_${hex.slice(0, 20)}_${hex.slice(20)}`
 }
