@@ -1,5 +1,13 @@
 import { ConfigError } from 'rowhouse'
-import type { ControlPlane, ControlPlaneOptions, LoadedConfig, Registry } from 'rowhouse-server'
+import type {
+  ControlPlane,
+  ControlPlaneOptions,
+  FleetOrder,
+  LoadedConfig,
+  OperatorConnections,
+  Registry,
+  readMigrations,
+} from 'rowhouse-server'
 import { type AdminFlags, adminUrlFileFlag, type Io, jsonFlag } from './command.ts'
 import { adminSettings } from './settings.ts'
 
@@ -75,6 +83,35 @@ export async function withRegistry<T>(io: Io, flags: AdminFlags, work: (registry
     return await work(registry)
   } finally {
     await registry.close()
+  }
+}
+
+/** What commands of the fleet work with. */
+export interface Fleet {
+  readonly connections: OperatorConnections
+  readonly migrations: Awaited<ReturnType<typeof readMigrations>>
+  /** The order the configuration wants; empty where it says none. */
+  readonly waves: Pick<FleetOrder, 'waves'>
+}
+
+/** Opens connections to every server and reads the migrations of the project. The journal stays closed. */
+export async function withFleet<T>(io: Io, flags: ConfigFlags, work: (fleet: Fleet) => Promise<T>): Promise<T> {
+  const { file, migrations: folder, waves } = await readConfig(io, flags)
+  if (folder === undefined)
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot migrate the fleet: the configuration "${file}" names no folder of migrations; add the field "migrations"`,
+    )
+  const { OperatorConnections, openRegistry, readMigrations } = await loadServer()
+  const migrations = await readMigrations(folder)
+  const settings = adminSettings(io.env, flags)
+  // Asks a row of the central database: what is wrong with its URL is said before anything begins.
+  await (await openRegistry(settings)).close()
+  const connections = new OperatorConnections(settings.url as string)
+  try {
+    return await work({ connections, migrations, waves: waves === undefined ? {} : { waves } })
+  } finally {
+    await connections.close()
   }
 }
 

@@ -1,12 +1,14 @@
 import { isRowhouseError, type RowhouseErrorCode } from 'rowhouse'
 
-/** Exit codes: 69, 70 and 78 as in sysexits.h, 2 to 5 ours. */
+/** Exit codes: 69, 70 and 78 as in sysexits.h, 1 to 6 ours. */
 /** Something was found: the command did its work and has bad news. */
 export const FINDINGS = 1
 export const USAGE = 2
-const MIGRATION = 3
+export const MIGRATION = 3
 const TENANT = 4
 const ACCESS = 5
+/** A run over the fleet ended before its end; what it did stays, and it can be resumed. */
+export const STOPPED = 6
 const UNAVAILABLE = 69
 const SOFTWARE = 70
 const CONFIG = 78

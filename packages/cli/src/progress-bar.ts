@@ -20,6 +20,8 @@ export interface ProgressBar {
 }
 
 const BAR_LETTERS = 24
+/** Labels change from wave to wave, and the bar stays where it is. */
+const LABEL_LETTERS = 10
 /** Rewriting more often than the eye follows makes a line flicker. */
 const REPAINT_MS = 80
 /** A rate over the first moments says nothing. */
@@ -45,12 +47,12 @@ export function openProgressBar(io: Io, now: () => number = () => performance.no
       if (isNew || now() - painted >= REPAINT_MS) paint()
     },
     keep(line) {
-      clear()
+      if (current !== undefined) clear()
       stderr.write(`${line}\n`)
       paint()
     },
     end() {
-      clear()
+      if (current !== undefined) clear()
       current = undefined
     },
   }
@@ -63,8 +65,8 @@ function barLine(io: Io, { label, done, total, note }: Progress, elapsedMs: numb
   const figures = `${countText(done).padStart(countText(total).length)} of ${countText(total)}`
   const parts = [figures, ...rateOf(done, total, elapsedMs), ...(note === undefined ? [] : [note])]
   // A line that wraps cannot be rewritten.
-  const room = (io.stderr.columns ?? 80) - BAR_LETTERS - label.length - 5
-  return `${label}  ${bar}  ${parts.join(' · ').slice(0, Math.max(0, room))}`
+  const room = (io.stderr.columns || 80) - BAR_LETTERS - Math.max(label.length, LABEL_LETTERS) - 5
+  return `${label.padEnd(LABEL_LETTERS)}  ${bar}  ${parts.join(' · ').slice(0, Math.max(0, room))}`
 }
 
 function rateOf(done: number, total: number, elapsedMs: number): string[] {

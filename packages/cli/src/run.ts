@@ -5,6 +5,7 @@ import { doctorCommand } from './commands/doctor.ts'
 import { fuzzCommand } from './commands/fuzz.ts'
 import { injectCommand } from './commands/inject.ts'
 import { installCommand } from './commands/install.ts'
+import { migrateRoutes } from './commands/migrate.ts'
 import { orphansCommand } from './commands/orphans.ts'
 import { protectCommand } from './commands/protect.ts'
 import { explainCommand, queryCommand } from './commands/query.ts'
@@ -30,6 +31,7 @@ const application = buildApplication(
       server: serverRoutes,
       tenant: tenantRoutes,
       standby: standbyRoutes,
+      migrate: migrateRoutes,
       orphans: orphansCommand,
       query: queryCommand,
       explain: explainCommand,
