@@ -49,12 +49,17 @@ create table leg (
 create index leg_shipment_idx on leg (tenant_id, shipment_id);
 `
 
-const SETTINGS = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }
+export const SETTINGS = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }
 
-export async function createPlatform(options: Partial<ControlPlaneOptions> = {}, schema = SCHEMA): Promise<Platform> {
+/** @param oldServer  where the data of `old-1` are kept, for tests that kill it and start it again */
+export async function createPlatform(
+  options: Partial<ControlPlaneOptions> = {},
+  schema = SCHEMA,
+  oldServer: { dataDir?: string; port?: number } = {},
+): Promise<Platform> {
   const [central, old, folder] = await Promise.all([
     createTestDatabase(),
-    startPostgres({ major: 15, settings: SETTINGS }),
+    startPostgres({ major: 15, settings: SETTINGS, ...oldServer }),
     mkdtemp(join(tmpdir(), 'rowhouse-migrations-')),
   ])
   await writeFile(join(folder, '0001-init.sql'), schema)
