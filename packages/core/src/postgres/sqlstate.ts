@@ -14,6 +14,7 @@ export const SQLSTATE = {
   exclusionViolation: '23P01',
   serializationFailure: '40001',
   deadlockDetected: '40P01',
+  /** The one a tenant lives in is being replaced, or was moved: whoever asks again finds it. */
   undefinedDatabase: '3D000',
   undefinedSchema: '3F000',
   undefinedTable: '42P01',
@@ -24,8 +25,8 @@ export const SQLSTATE = {
   invalidParameterValue: '22023',
 } as const
 
-/** SQLSTATE classes that mean the server is not there for us: connection, resources, operator intervention. */
-const UNAVAILABLE_CLASSES = ['08', '53', '57P']
+/** SQLSTATE classes that mean the server is not there for us: connection, resources, operator intervention; and a database that is gone. */
+const UNAVAILABLE_CLASSES = ['08', '53', '57P', SQLSTATE.undefinedDatabase]
 
 export function isUnavailableState(sqlState: string): boolean {
   return UNAVAILABLE_CLASSES.some((prefix) => sqlState.startsWith(prefix))
