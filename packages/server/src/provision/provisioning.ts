@@ -1,4 +1,4 @@
-import { isRowhouseError, type Logger } from 'rowhouse'
+import { HookError, isRowhouseError, type Logger } from 'rowhouse'
 import { registerHome } from '../fleet/homes.ts'
 import { digestOf } from '../fleet/ledger.ts'
 import type { CompiledRules } from '../placing/compile-rules.ts'
@@ -36,7 +36,13 @@ export type ProvisioningOutcome =
       readonly ok: false
       /** The step that failed. */
       readonly step: string
-      readonly error: { readonly name: string; readonly code: string | undefined; readonly message: string }
+      readonly error: {
+        readonly name: string
+        readonly code: string | undefined
+        readonly message: string
+        /** Of a `HookError`. */
+        readonly reason: string | undefined
+      }
       /** Steps whose undoing failed as well: what they made is still there, and the tenant is in state `failed`. */
       readonly left: readonly string[]
     }
@@ -167,5 +173,7 @@ async function markFailed({ connections }: Provisioning, home: ChosenHome): Prom
 
 function failed(step: string, error: unknown, left: readonly string[]): ProvisioningOutcome {
   const { name, message } = error as Error
-  return { ok: false, step, error: { name, code: isRowhouseError(error) ? error.code : undefined, message }, left }
+  const code = isRowhouseError(error) ? error.code : undefined
+  const reason = error instanceof HookError ? error.reason : undefined
+  return { ok: false, step, error: { name, code, message, reason }, left }
 }

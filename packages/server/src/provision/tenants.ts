@@ -111,9 +111,15 @@ function digest({ tenantId: _, ...facts }: ProvisioningJob): string {
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
 }
 
-const CLASSES: Readonly<Record<string, new (code: never, message: string) => Error>> = {
+/** What an error carries besides its message; each class takes of it what it has. */
+interface KeptFacts {
+  readonly cause?: unknown
+  readonly reason: string
+}
+
+const CLASSES: Readonly<Record<string, new (code: never, message: string, facts: KeptFacts) => Error>> = {
   ConfigError,
-  HookError: HookError as never,
+  HookError,
   MigrationError,
   PlacementError,
   TenantError,
@@ -128,10 +134,11 @@ function toError(job: ProvisioningJob, outcome: Extract<ProvisioningOutcome, { o
       ? 'everything before it was undone'
       : `these could not be undone: ${left.join(', ')}; provision it again to go on`
   const Class = CLASSES[error.name]
+  const facts = { reason: error.reason ?? 'unknown' }
   const known =
-    Class !== undefined && error.code !== undefined ? new Class(error.code as never, error.message) : undefined
+    Class !== undefined && error.code !== undefined ? new Class(error.code as never, error.message, facts) : undefined
   if (known !== undefined && step === 'register') return known
   const message = `Cannot provision tenant "${job.slug}": step "${step}" failed: ${error.message}; ${kept}`
-  if (Class !== undefined && isRowhouseError(known)) return new Class(error.code as never, message)
+  if (Class !== undefined && isRowhouseError(known)) return new Class(error.code as never, message, facts)
   return new TenantError('ERR_TENANT_STATE', message)
 }
