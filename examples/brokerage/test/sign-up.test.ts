@@ -96,7 +96,7 @@ describe('a sign-up is refused', () => {
     expect(status).toBe(409)
     expect(JSON.parse(body)).toMatchObject({
       code: 'ERR_TENANT_STATE',
-      detail: 'This idempotency key was used for another sign-up: use a new one',
+      detail: 'This sign-up cannot be made under this idempotency key: use a new one',
     })
     expect(await find('second-of-key')).toBeUndefined()
   })

@@ -135,7 +135,7 @@ function toSignUpProblem(error: Error): Problem {
     case 'ERR_TENANT_SLUG_INVALID':
       return { status: 400, code, detail: error.message }
     case 'ERR_TENANT_STATE':
-      return { status: 409, code, detail: 'This idempotency key was used for another sign-up: use a new one' }
+      return { status: 409, code, detail: 'This sign-up cannot be made under this idempotency key: use a new one' }
     case 'ERR_PLACEMENT_IMPOSSIBLE':
       return { status: 503, code, detail: 'There is no room at the moment: try again later' }
     case 'ERR_HOOK_REFUSED':
