@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision|crowd] [--switches N]`
+ * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision|crowd|fleet] [--switches N]`
  *
  * Every figure is a ratio between operations that ran in turns in this one process, on a server it started itself.
  */
@@ -10,6 +10,7 @@ import { benchCounters } from './counters.ts'
 import { benchCrowd } from './crowd.ts'
 import { type BenchDatabase, fillTables, openBenchDatabase } from './database.ts'
 import { benchDirectory } from './directory.ts'
+import { benchFleet } from './fleet.ts'
 import { benchProof } from './proof.ts'
 import { benchProvision } from './provision.ts'
 import { printReport, type Report } from './report.ts'
@@ -27,10 +28,11 @@ const PARTS = [
   'proof',
   'provision',
   'crowd',
+  'fleet',
 ] as const
 
 /** Parts that make tables of their own. */
-const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision', 'crowd'])
+const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision', 'crowd', 'fleet'])
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean' }, only: { type: 'string' }, switches: { type: 'string', default: '100000' } },
@@ -60,6 +62,7 @@ async function runParts(db: BenchDatabase) {
     ...(wanted('tripwire') && { tripwire: await benchTripwire(db) }),
     ...(wanted('proof') && { proof: await benchProof(db) }),
     ...(wanted('provision') && { provision: await benchProvision(db) }),
+    ...(wanted('fleet') && { fleet: await benchFleet(db) }),
     ...(wanted('crowd') && { crowd: await benchCrowd(db) }),
     ...(wanted('context') && { context: await benchContextSwitches(db, Number(values.switches)) }),
   }

@@ -1,7 +1,10 @@
 import type { benchContextSwitches } from './context-switches.ts'
 import type { benchCounters } from './counters.ts'
+import type { benchCrowd } from './crowd.ts'
 import type { benchDirectory } from './directory.ts'
+import type { benchFleet } from './fleet.ts'
 import type { benchProof } from './proof.ts'
+import type { benchProvision } from './provision.ts'
 import type { ScopedScenario } from './scoped.ts'
 import type { benchTenantFilter } from './tenant-filter.ts'
 import type { TripwireScenario } from './tripwire.ts'
@@ -21,6 +24,9 @@ export interface Report {
   readonly counters?: Awaited<ReturnType<typeof benchCounters>>
   readonly tripwire?: readonly TripwireScenario[]
   readonly proof?: Awaited<ReturnType<typeof benchProof>>
+  readonly provision?: Awaited<ReturnType<typeof benchProvision>>
+  readonly fleet?: Awaited<ReturnType<typeof benchFleet>>
+  readonly crowd?: Awaited<ReturnType<typeof benchCrowd>>
   readonly context?: Awaited<ReturnType<typeof benchContextSwitches>>
 }
 
@@ -57,6 +63,9 @@ export function printReport(report: Report): string {
     lines.push(`Counting: ${countingUs} µs of ${cpuPerStatementUs} µs per statement, ${sharePercent} %`, '')
   }
   for (const scenario of report.tripwire ?? []) lines.push(...tripwireTable(scenario), '')
+  if (report.provision) lines.push(...provisionLines(report.provision), '')
+  if (report.fleet) lines.push(...fleetLines(report.fleet), '')
+  if (report.crowd) lines.push(...crowdLines(report.crowd), '')
   if (report.proof) lines.push(...proofLines(report.proof), '')
   if (report.context) {
     const { switches, wrong, failedOnPurpose, seconds, control } = report.context
@@ -105,5 +114,46 @@ function scenarioTable({ operation, inFlight, networkMs, figures, ratios, p99Rat
     '| | per second | p50 ms | p99 ms | Rowhouse is |',
     '|---|---|---|---|---|',
     ...rows,
+  ]
+}
+
+function provisionLines({ tables, signUps, bare, ...models }: NonNullable<Report['provision']>): string[] {
+  const row = (name: string, each: { p50Ms: number; p95Ms: number }) => `| ${name} | ${each.p50Ms} | ${each.p95Ms} |`
+  return [
+    `From sign-up to the first query's answer, ${tables} tables, ${signUps} sign-ups each:`,
+    '',
+    '| | p50 ms | p95 ms |',
+    '|---|---|---|',
+    row('pooled', models.pooled),
+    row('schema', models.schema),
+    row('database', models.database),
+    row('standby (schema)', models.standby),
+    row('bare: the SQL of a schema in one batch', bare.schema),
+    row('bare: CREATE DATABASE of an empty template', bare.database),
+  ]
+}
+
+function fleetLines({ homes, provision, noopMs, column }: NonNullable<Report['fleet']>): string[] {
+  return [
+    `Fleet of ${homes} homes: provisioned at ${provision.perSecond} tenants/s (${provision.seconds} s); deployment that changes nothing ${noopMs} ms`,
+    `One column in each: ${column.oursMs} ms, ${column.homesPerSecond} homes/s, ${column.ofBare} × a bare parallel loop (${column.bareMs} ms)`,
+  ]
+}
+
+function crowdLines({ connections, inFlight, models, stages, idle }: NonNullable<Report['crowd']>): string[] {
+  const ratios = Object.entries(models).map(([model, { ofPooled }]) => `${model} ${ofPooled}`)
+  return [
+    `Scoped reads, × of pooled: ${ratios.join(', ')}`,
+    '',
+    `Tenants of all models, ${inFlight} in flight, at most ${connections} connections:`,
+    '',
+    '| tenants | reads/s | p50 ms | p99 ms | first visit ms | failed | connections | p99 by model |',
+    '|---|---|---|---|---|---|---|---|',
+    ...stages.map((each) => {
+      const byModel = Object.entries(each.byModel).map(([model, { p99Ms }]) => `${model} ${p99Ms}`)
+      return `| ${each.tenants} | ${each.opsPerSecond} | ${each.p50Ms} | ${each.p99Ms} | ${each.firstVisitsMs} | ${each.failed} | ${each.mostConnections} | ${byModel.join(', ')} |`
+    }),
+    '',
+    `Process with ${idle.tenants} tenants known: heap ${idle.heapMb} MB, ${idle.heapPerTenantKb} KB per tenant`,
   ]
 }
