@@ -14,18 +14,18 @@ const PROMOTED = 'rowhouse.replica_promoted'
  * statement behind takes a snapshot of its own, later, as long as the isolation is READ COMMITTED. No lock is taken:
  * moves are fenced on the primary, and a fence older than the position asked for has arrived with it.
  *
- * Were somebody to make one of the two settings, the division would fail in its place.
+ * Were somebody to make one of the two settings, `moving()` would fail in its place; the primary is asked either way.
  */
 const REPLICA_CONTEXT_TEXT = `select case
   when pg_advisory_unlock_all() is null or set_config('role', 'none', true) is null then null
   when not pg_is_in_recovery()
     or ($6 <> '' and $6 is distinct from (select system_identifier::text from pg_control_system()))
-  then length(current_setting('${PROMOTED}')) / 0 = 0
+  then current_setting('${PROMOTED}') is null or rowhouse.moving()
   when pg_last_wal_replay_lsn() >= $1::pg_lsn and current_setting('transaction_isolation') = 'read committed'
   then set_config('rowhouse.seal', $2, true) is null or set_config('transaction_read_only', 'on', true) is null
     or set_config('search_path', $3, true) is null or set_config('row_security', 'on', true) is null
     or set_config('statement_timeout', $4, true) is null or set_config('lock_timeout', $5, true) is null
-  else length(current_setting('${LAGGING}')) / 0 = 0 end`
+  else current_setting('${LAGGING}') is null or rowhouse.moving() end`
 
 const RESET = { name: 'rowhouse_reset', text: 'reset all' }
 const CONTEXT = { name: 'rowhouse_context_replica', text: REPLICA_CONTEXT_TEXT }

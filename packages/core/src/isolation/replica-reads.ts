@@ -13,7 +13,7 @@ import { lsnText, toWriteToken } from './replica-token.ts'
 import type { Statement } from './scoped-query.ts'
 
 /** How old what a replica shows may be where nobody says otherwise, in milliseconds. */
-export const DEFAULT_MAX_LAG_MS = 1_000
+const DEFAULT_MAX_LAG_MS = 1_000
 
 /** How old the registry's list of replicas may be, in milliseconds. */
 const REPLICAS_MAX_AGE_MS = 30_000

@@ -105,7 +105,7 @@ function describe(primary: EmbeddedPostgres, server: EmbeddedPostgres, folder: s
   }
   const catchUp = async () => {
     const { rows } = await withAdminClient(primary.url, (admin) =>
-      admin.query('select pg_current_wal_flush_lsn() as lsn'),
+      admin.query('select pg_current_wal_insert_lsn() as lsn'),
     )
     await until(`select pg_last_wal_replay_lsn() >= '${rows[0].lsn}'::pg_lsn as done`)
   }
