@@ -17,8 +17,8 @@ import { listRepoPaths, type RepoFile, readRepoFiles } from './repo-files.ts'
 
 const PUBLIC_ENTRY = 'packages/core/src/index.ts'
 
-/** Guides and the front page promise code that works; other pages may show fragments. */
-const COMPILED_PAGES = /^(README\.md|docs\/guides\/.*\.md)$/
+/** Guides, examples and the front page promise code that works; other pages may show fragments. */
+const COMPILED_PAGES = /^(README\.md|docs\/guides\/.*\.md|examples\/[^/]+\/README\.md)$/
 
 /** Traces of one machine or one network: home folders, working folders, hosts packages came from. */
 const TRACES: readonly RegExp[] = [
