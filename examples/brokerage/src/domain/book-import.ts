@@ -20,7 +20,7 @@ export const BOOK_COLUMNS = [
 type Column = (typeof BOOK_COLUMNS)[number]
 
 export const MAX_BOOK_BYTES = 8 * 1024 * 1024
-export const MAX_BOOK_ROWS = 50_000
+const MAX_BOOK_ROWS = 50_000
 
 /** What an import wrote. */
 export interface ImportReport {
