@@ -7,7 +7,8 @@
 -- Ids are UUIDs in order of time, not numbers from a sequence: a sequence would be shared by all tenants and would
 -- tell one how much the others ship. The numbers people see are counted per tenant in `counter`.
 
--- Reference: the ports of the world by UN/LOCODE. All tenants read it, none writes it.
+-- The ports of the world by UN/LOCODE. All tenants read them, none writes them.
+-- rowhouse: reference port
 create table port (
   code text primary key check (code ~ '^[A-Z]{2}[A-Z0-9]{3}$'),
   name text not null,

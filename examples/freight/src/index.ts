@@ -5,6 +5,7 @@
  * are tenants.
  */
 
+export type { HybridHomes } from './demo/hybrid-tenants.ts'
 export { type FreightDemo, type FreightDemoOptions, startFreightDemo } from './demo/start-freight-demo.ts'
 export type { ProgressEvent } from './progress.ts'
 export { applyFreightSchema } from './schema.ts'

@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { protect } from 'rowhouse/install'
 import { TENANT_TABLES } from './schema-tables.ts'
@@ -24,12 +25,32 @@ export async function applyFreightSchema(url: string): Promise<void> {
     if (rows[0]?.there !== true) {
       await client.query('set local role rowhouse_owner')
       await client.query(await readSql('000001-freight.sql'))
+      await client.query(await readSql('000002-branches.sql'))
       await insertPorts(client)
     }
     await client.query('commit')
   })
   await protect({ url, tables: [...TENANT_TABLES], references: ['port'] })
 }
+
+/** Loads the ports into a database whose migrations have run, unless they are there. */
+export async function loadPorts(url: string): Promise<void> {
+  await withClient(url, async (client) => {
+    await client.query('begin')
+    await client.query('select pg_advisory_xact_lock($1)', [SCHEMA_LOCK])
+    await client.query('set local role rowhouse_owner')
+    if (!(await hasPorts(client))) await insertPorts(client)
+    await client.query('commit')
+  })
+}
+
+export async function hasPorts(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ there: boolean }>('select exists (select from public.port) as there')
+  return rows[0]?.there === true
+}
+
+/** Migrations of the tables, for a fleet; the ports come with `loadPorts`. */
+export const MIGRATIONS = fileURLToPath(new URL('../sql', import.meta.url))
 
 const TABLE_LIST = TENANT_TABLES.map(({ name }) => name).join(', ')
 

@@ -9,7 +9,7 @@ import { tenantSources } from '../app/tenant-sources.ts'
 import { createLab } from '../lab/lab.tsx'
 import type { LabTenant } from '../lab/lab-tenant.ts'
 import { createWeakTwins } from '../lab/weak-twins.ts'
-import type { ProgressEvent, ReportProgress } from '../progress.ts'
+import type { ProgressEvent } from '../progress.ts'
 import { analyzeFreight, applyFreightSchema, vacuumFreight } from '../schema.ts'
 import { type TenantProfile, tenantProfiles } from '../seed/profiles.ts'
 import { DEFAULT_SHIPMENTS, seedFreight } from '../seed/seed.ts'
@@ -17,6 +17,7 @@ import { openDemoDatabase } from './demo-database.ts'
 import { type DemoSecrets, loadDemoSecrets } from './demo-secrets.ts'
 import { enrolLabTenants, ensureTenants } from './demo-tenants.ts'
 import { hostRouter } from './host-router.ts'
+import { type HybridHomes, makeHybridTenants } from './hybrid-tenants.ts'
 import { type Fetch, openDoor } from './listen.ts'
 
 export interface FreightDemoOptions {
@@ -30,6 +31,8 @@ export interface FreightDemoOptions {
   readonly tenants?: number
   /** URL of an operator's login on a database to use instead of the demonstration's own PostgreSQL. */
   readonly databaseUrl?: string
+  /** Tenants with a schema or a database of their own, also on a second server. @defaultValue all share tables */
+  readonly hybrid?: HybridHomes
   onProgress(event: ProgressEvent): void
   /** Aborting it ends the start, or stops what was started. */
   readonly signal?: AbortSignal
@@ -101,7 +104,7 @@ async function start(options: FreightDemoOptions, onStop: (close: () => Promise<
   const database = await openDemoDatabase(dataDir, databaseUrl, secrets, onProgress)
   onStop(database.stop)
   signal?.throwIfAborted()
-  await prepareDatabase(database.adminUrl, secrets, onProgress)
+  await prepareDatabase(database.adminUrl, secrets, profiles, options)
 
   const log = openLog(join(dataDir, 'freight.log'))
   onStop(() => flush(log))
@@ -131,9 +134,15 @@ async function start(options: FreightDemoOptions, onStop: (close: () => Promise<
   return urlsOf(door.port, profiles)
 }
 
-async function prepareDatabase(url: string, { rootKey, appPassword }: DemoSecrets, onProgress: ReportProgress) {
+async function prepareDatabase(
+  url: string,
+  { rootKey, appPassword }: DemoSecrets,
+  profiles: readonly TenantProfile[],
+  { hybrid, onProgress }: FreightDemoOptions,
+) {
   onProgress({ step: 'install' })
   await install({ url, rootKey, appPassword })
+  if (hybrid !== undefined) return makeHybridTenants({ url, rootKey, profiles, onProgress, ...hybrid })
   onProgress({ step: 'schema' })
   await applyFreightSchema(url)
 }

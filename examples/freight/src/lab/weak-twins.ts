@@ -37,7 +37,7 @@ export async function createWeakTwins(url: string, rowhouse: Rowhouse, slugs: re
   await withClient(url, async (client) => {
     await client.query('begin')
     await dropTwins(client, login)
-    await client.query(await readSql('lab.sql'))
+    await client.query(await readSql('lab/weak-twins.sql'))
     await fillTwins(client, rows)
     await client.query(`create role ${login} login password '${password}'`)
     await client.query(`grant usage on schema lab to ${login}`)
