@@ -8,7 +8,6 @@ type Model = 'pooled' | 'schema' | 'database'
 
 /** How a platform grows: the last stage is 8,500 pooled tenants, 1,400 schemas and 100 databases. */
 const STAGES = [100, 1_000, 10_000] as const
-const SHARE = { schema: 0.14, database: 0.01 }
 const CONNECTIONS = 60
 const IN_FLIGHT = 64
 const STAGE_MS = 8_000

@@ -36,7 +36,7 @@ import { Sealer } from './seal/seal.ts'
 import { parseRootKey } from './seal/tenant-key.ts'
 import type { DirectoryEntry, TenantDirectory, TenantKey } from './tenant/directory.ts'
 import { type Tenant, type TenantRow, toTenant } from './tenant/tenant.ts'
-import { isTenantId, requireUnitId, type TenantId, type UnitId } from './tenant/tenant-id.ts'
+import { isTenantId, requireUnitId, type UnitId } from './tenant/tenant-id.ts'
 
 export interface RowhouseOptions {
   /** Connection URL of a login that can bypass nothing, e.g. `rowhouse_app`. From env or a file, never a flag. */

@@ -107,14 +107,17 @@ export class ConnectionBudget {
     const now = performance.now()
     while (this.#waiting[0] !== undefined && this.#waiting[0].deadlineMs <= now)
       this.#waiting.shift()?.fail(this.#late())
-    if (this.#waiting.length === 0) return this.#rest()
-    if (this.#askIdle()) return
-    for (const holder of this.#holders) if (holder.yieldOldest()) return
+    if (this.#waiting.length === 0) this.#rest()
+    else if (!this.#askIdle()) this.#askBusy()
   }
 
   #askIdle(): boolean {
     for (const holder of this.#holders) if (holder.dropIdle()) return true
     return false
+  }
+
+  #askBusy(): void {
+    for (const holder of this.#holders) if (holder.yieldOldest()) return
   }
 
   #rest(): void {
