@@ -40,8 +40,8 @@ export function explainFailure(error: unknown, home: string, piece: Piece | unde
 
 function nameOf(piece: Piece | undefined): string {
   const { migration, statement } = piece ?? {}
-  if (migration === undefined) return piece === undefined ? 'the transaction' : 'protecting its tables'
-  return statement === undefined ? `${migration.file}, protecting its tables` : `${migration.file}:${statement.line}`
+  if (migration === undefined) return 'its transaction'
+  return statement === undefined ? migration.file : `${migration.file}:${statement.line}`
 }
 
 function reasonOf(code: string, constraint: string | undefined, message: string): string {

@@ -1,9 +1,9 @@
 /** The SQL of one transaction in a home, as one text: fewer round trips are what makes a fleet fast. */
 
-import { type Node, scanSync } from 'libpg-query'
+import { type AlterTableCmd, type Node, scanSync } from 'libpg-query'
 import { REFERENCES } from './ledger.ts'
 import { findIsolationWork, type Migration, type MigrationStatement } from './migration.ts'
-import { namesOf as namesOfNodes } from './sql-tree.ts'
+import { namesOf as namesOfNodes, nodeOf, nodesOf } from './sql-tree.ts'
 import { subjectsOf } from './statement-facts.ts'
 
 /** A piece of the text, and what it is for. */
@@ -25,6 +25,8 @@ export interface Target {
   readonly published: ReadonlySet<string>
   /** Nobody uses the tables yet, so nothing has to be done beside running work. */
   readonly unused: boolean
+  /** The login itself is bound by no policy. */
+  readonly bypasses: boolean
 }
 
 /** Begins a transaction as the owner, in which names mean the tables of the home. */
@@ -81,7 +83,8 @@ function statementPieces(migration: Migration, target: Target): Piece[] {
   for (const statement of migration.statements) {
     if (statement.shared && !fresh) continue
     go(statement.shared ? '' : target.home)
-    pieces.push({ sql: target.unused ? withoutConcurrently(statement) : statement.text, migration, statement })
+    const text = target.unused ? withoutConcurrently(statement) : statement.text
+    pieces.push(...withValidation(statement, text, target).map((sql) => ({ sql, migration, statement })))
   }
   if (fresh) {
     for (const name of migration.references) {
@@ -90,6 +93,33 @@ function statementPieces(migration: Migration, target: Target): Piece[] {
   }
   go(target.home)
   return pieces
+}
+
+/**
+ * Returns a statement with what lets it validate a foreign key between protected tables: PostgreSQL does so by a query, which
+ * the policies refuse because a migration has no tenant.
+ *
+ * A login that is bound by no policy runs the statement itself; it makes nothing that would then belong to it. For others
+ * the policies do not bind the owner until the statement is done, for which the tables are locked against readers too.
+ */
+export function withValidation(statement: MigrationStatement, text: string, target: Target): string[] {
+  const commands = nodesOf(nodeOf(statement.tree, 'AlterTableStmt')?.cmds, 'AlterTableCmd')
+  const validating = commands.filter(isForeignKeyWork)
+  if (validating.length === 0 || target.unused) return [text]
+  if (target.bypasses && validating.length === commands.length) {
+    return ['set local role none', text, 'set local role rowhouse_owner']
+  }
+  const force = (on: boolean) =>
+    `select rowhouse.force_policies('${target.home || 'public'}', ${toArray(statement.touches)}, ${on})`
+  return [force(false), text, force(true)]
+}
+
+function isForeignKeyWork({ subtype, def }: AlterTableCmd): boolean {
+  if (subtype === 'AT_ValidateConstraint') return true
+  const constraint = nodeOf(def, 'Constraint')
+  return (
+    subtype === 'AT_AddConstraint' && constraint?.contype === 'CONSTR_FOREIGN' && constraint.skip_validation !== true
+  )
 }
 
 /** Names a statement of this migration expects in the home. */
@@ -101,9 +131,9 @@ export function expectedNames(migration: Migration): string[] {
     if (shared) continue
     const subjects = subjectsOf(tree).filter((name) => name !== '')
     const makes = creates !== undefined || MAKES.has(kind)
-    for (const name of makes ? touches : [...touches, ...subjects]) if (!isMade(name)) expected.add(name)
-    for (const name of [...(makes ? subjects : []), creates?.name, ...newNames(tree)])
-      if (name !== undefined) made.add(name)
+    const makesNow = new Set([...(makes ? subjects : []), creates?.name, ...newNames(tree)])
+    for (const name of [...touches, ...subjects]) if (!isMade(name) && !makesNow.has(name)) expected.add(name)
+    for (const name of makesNow) if (name !== undefined) made.add(name)
   }
   return [...expected]
 }

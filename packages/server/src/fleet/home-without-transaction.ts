@@ -8,6 +8,7 @@ import {
   searchPath,
   type Target,
   type TransactionLimits,
+  withValidation,
 } from './home-transaction.ts'
 import type { Runner } from './homes.ts'
 import { findIsolationWork, type Migration, type MigrationStatement } from './migration.ts'
@@ -81,7 +82,9 @@ class AloneRun {
     )
   }
 
-  inside(index: number, { text, shared }: MigrationStatement): Promise<void> {
+  inside(index: number, statement: MigrationStatement): Promise<void> {
+    const { shared } = statement
+    const text = withValidation(statement, statement.text, this.#target).join('\n;\n')
     const path = shared ? `set local search_path = ${searchPath('')};` : ''
     return this.#transact(`${path} ${text}\n; ${this.#note(index, 'now()')}`)
   }

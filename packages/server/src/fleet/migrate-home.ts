@@ -102,11 +102,13 @@ interface HomeState {
   readonly rows: readonly LedgerRow[]
   readonly freeze: Freeze | undefined
   readonly empty: boolean
+  readonly bypasses: boolean
 }
 
 interface Place {
   readonly there: boolean
   readonly empty: boolean
+  readonly bypasses: boolean
   /** Versions of PostgreSQL and of the schema `rowhouse`. */
   readonly installation: string
 }
@@ -134,12 +136,12 @@ class HomeWork {
   }
 
   async run(migrations: readonly Migration[]): Promise<MigratedHome> {
-    const { rows, freeze, empty } = await this.#retrying(() => this.#lockAndRead())
+    const { rows, freeze, empty, bypasses } = await this.#retrying(() => this.#lockAndRead())
     const { pending, published, unknown } = findBacklog(rows, migrations, this.#options.allowNewer === true)
     const ran = new Set(rows.filter(({ home }) => home !== REFERENCES).map(({ id }) => id))
     const frozen = pending.length > 0 ? freeze : undefined
-    if (frozen === undefined)
-      await this.#apply(pending, { home: this.#schema, published: new Set(published), unused: empty && ran.size === 0 })
+    const unused = empty && ran.size === 0
+    if (frozen === undefined) await this.#apply(pending, { home: this.#schema, published, unused, bypasses })
     const applied = frozen === undefined ? pending.map(({ id }) => id) : []
     const now = new Set([...ran, ...applied])
     const present = [...migrations.filter(({ id }) => now.has(id)), ...unknown]
@@ -174,10 +176,17 @@ class HomeWork {
       select token, reason, until from rowhouse.ddl_freeze where home = '${home}' and until > now();
       select exists (select from pg_namespace where nspname = '${home || 'public'}') as there,
              current_setting('server_version_num') || ' ' || (select max(version) from rowhouse.migration) as installation,
+             (select rolsuper or rolbypassrls and pg_has_role(session_user, 'rowhouse_owner', 'usage')
+                from pg_roles where rolname = session_user) as bypasses,
              not exists (select from pg_class where relnamespace = to_regnamespace('${home || 'public'}') and relkind in ('r', 'p')) as empty;
       commit`)) as unknown as pg.QueryResult[]
     const [state, freezes, ledger] = results.slice(0, -1).reverse()
-    const { there = false, empty = false, installation = '' } = (state?.rows[0] ?? {}) as Partial<Place>
+    const {
+      there = false,
+      empty = false,
+      installation = '',
+      bypasses = false,
+    } = (state?.rows[0] ?? {}) as Partial<Place>
     if (!there) throw new RangeError(`Cannot migrate schema "${home}": it does not exist in this database`)
     this.#installation = installation
     const freeze = freezes?.rows[0] as (Freeze & { token: string }) | undefined
@@ -186,6 +195,7 @@ class HomeWork {
       rows: (ledger?.rows ?? []) as LedgerRow[],
       freeze: freeze === undefined || isOurs ? undefined : { reason: freeze.reason, until: freeze.until },
       empty,
+      bypasses,
     }
   }
 
