@@ -28,7 +28,9 @@ async function openHome(): Promise<Home> {
   const admin = createTenantAdmin({ url, rootKey })
   for (const { slug, name } of profiles) await admin.create({ slug, name })
   await admin.close()
-  const home = { database, rowhouse: await createRowhouse({ url: database.appUrl, rootKey }) }
+  // A second seed waits for the chunk of the first one, which on a busy machine takes longer than the default bound.
+  const rowhouse = await createRowhouse({ url: database.appUrl, rootKey, lockTimeoutMs: 60_000 })
+  const home = { database, rowhouse }
   homes.push(home)
   return home
 }
