@@ -6,7 +6,7 @@ import { ClosingLineReporter } from './tools/closing-line-reporter.ts'
 const conditions = ['source', 'node', 'development|production']
 
 /** Folders of core/test whose result does not depend on the server's version: they run against one only. */
-const anyServer = ['adapters', 'resolve', 'orm', 'observe', 'pooler', 'repo'].map(
+const anyServer = ['adapters', 'resolve', 'orm', 'observe', 'placement', 'pooler', 'repo'].map(
   (folder) => `packages/core/test/${folder}/**`,
 )
 
@@ -33,6 +33,7 @@ export default defineConfig({
       withoutServer('embedded', ['packages/embedded/test/**/*.test.ts']),
       withServer('proof', ['packages/proof/test/**/*.test.ts'], '18'),
       ...proofOnOlderServers(),
+      ...placementProjects(),
       withServer('server', ['packages/server/test/**/*.test.ts'], '18'),
       withoutServer('eslint-plugin', ['packages/eslint-plugin/test/**/*.test.ts']),
       withServer('cli', ['packages/cli/test/**/*.test.ts'], '18'),
@@ -76,6 +77,30 @@ function proofOnOlderServers(): TestProjectConfiguration[] {
     .map(([major, names]) => {
       const include = names.map((name) => `packages/proof/test/${name}.test.ts`)
       return withServer(`proof${major}`, include, major)
+    })
+}
+
+/**
+ * The same promises for tenants that live elsewhere (`createNeighbours`), each file where it has something to show:
+ * leftovers and the tripwire's neighbours need one connection that serves both tenants.
+ */
+function placementProjects(): TestProjectConfiguration[] {
+  if (process.env.ROWHOUSE_TEST_DATABASE_URL) return []
+  const everywhere = ['isolation/walls', 'isolation/transactions', 'isolation/cross-tenant', 'isolation/rotation']
+  const oneDatabase = [...everywhere, 'isolation/leftovers', 'isolation/tripwire', 'isolation/concurrency']
+  const orms = ['orm/kysely', 'orm/drizzle', 'orm/prisma']
+  const tests = {
+    schema: [...oneDatabase, ...orms],
+    hybrid: [...oneDatabase, 'orm/kysely'],
+    database: [...everywhere, 'isolation/concurrency', 'isolation/faults', ...orms],
+    split: [...everywhere, 'isolation/concurrency', 'orm/kysely'],
+  }
+  return Object.entries(tests)
+    .filter(([model]) => model !== 'split' || hasBinaries('15'))
+    .map(([model, names]) => {
+      const include = names.map((name) => `packages/core/test/${name}.test.ts`)
+      const env = { ROWHOUSE_TEST_PG: '18', ROWHOUSE_TEST_MODEL: model }
+      return { extends: true, test: { name: `placement-${model}`, include, globalSetup, env } }
     })
 }
 

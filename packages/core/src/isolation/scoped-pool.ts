@@ -38,7 +38,8 @@ export class ScopedPool extends pg.Pool {
     this.#config = config
     this.#gate = new FairGate({ ...config.gate, slots: config.max })
     // An idle connection that is lost is replaced at the next checkout; without a listener it would end the process.
-    this.on('error', () => {})
+    // Not through the guard below: the pool of another home may be opened by a statement of Prisma's, on its stack.
+    super.on('error', () => {})
   }
 
   /** As in pg; refuses Prisma's adapter until `rowhouse/prisma` has made its client safe. */

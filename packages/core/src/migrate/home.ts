@@ -15,12 +15,19 @@ export type Runner = Pick<pg.ClientBase, 'query'>
  * idempotent, and what closes a door comes before what says that it is closed.
  *
  * @param central  a transaction in the central database, as `rowhouse_owner`
+ * @param centralUrl  the URL it was opened with: server `main` is reached by it
  * @throws {ConfigError} `ERR_CONFIG_INVALID` when the server's operator URL is not known to this process
  * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`
  */
-export async function atHome<T>(central: Runner, placement: Placement, fn: (home: Runner) => Promise<T>): Promise<T> {
+export async function atHome<T>(
+  central: Runner,
+  centralUrl: string,
+  placement: Placement,
+  fn: (home: Runner) => Promise<T>,
+): Promise<T> {
   if (placement.server === MAIN_POOLED.server && placement.database === undefined) return fn(central)
-  const url = await operatorUrl(central, placement)
+  const shared = placement.server === MAIN_POOLED.server ? centralUrl : await operatorUrl(central, placement.server)
+  const url = placement.database === undefined ? shared : urlOfDatabase(shared, placement.database)
   return withAdminConnection(url, async (client) => {
     await client.query('begin')
     await client.query('set local role rowhouse_owner')
@@ -30,7 +37,7 @@ export async function atHome<T>(central: Runner, placement: Placement, fn: (home
   })
 }
 
-async function operatorUrl(central: Runner, { server, database }: Placement): Promise<string> {
+async function operatorUrl(central: Runner, server: string): Promise<string> {
   const { rows } = await central.query<{ admin_url: string | null }>(
     'select admin_url from rowhouse.server where name = $1',
     [server],
@@ -42,6 +49,5 @@ async function operatorUrl(central: Runner, { server, database }: Placement): Pr
       `Cannot administrate server "${server}": the registry names no operator's URL for it; set one with "rowhouse server add"`,
     )
   }
-  const url = readConnectionUrl(reference, `server "${server}" as operator`)
-  return database === undefined ? url : urlOfDatabase(url, database)
+  return readConnectionUrl(reference, `server "${server}" as operator`)
 }

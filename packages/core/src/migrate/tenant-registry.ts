@@ -115,9 +115,14 @@ export async function createTenant(
 }
 
 /** The database refuses every seal of a suspended tenant, and no request is let in as one. */
-export async function createDecoy(client: pg.PoolClient, rootKey: RootKey, tenant: DecoyToCreate): Promise<Decoy> {
+export async function createDecoy(
+  client: pg.PoolClient,
+  centralUrl: string,
+  rootKey: RootKey,
+  tenant: DecoyToCreate,
+): Promise<Decoy> {
   const { id } = await createTenant(client, rootKey, tenant)
-  return { tenant: await setState(client, id, 'suspended'), honeyToken: createHoneyToken() }
+  return { tenant: await setState(client, centralUrl, id, 'suspended'), honeyToken: createHoneyToken() }
 }
 
 /** The id itself may be chosen once; whether another tenant has it, the primary key says. */
@@ -183,34 +188,48 @@ async function requireTenant(client: pg.PoolClient, tenant: string, lock = ''): 
   throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot find tenant "${tenant}": it does not exist`)
 }
 
-export async function setState(client: pg.PoolClient, tenant: string, state: TenantState): Promise<RegisteredTenant> {
+export async function setState(
+  client: pg.PoolClient,
+  centralUrl: string,
+  tenant: string,
+  state: TenantState,
+): Promise<RegisteredTenant> {
   const { id, slug, placement, state: now } = await requireTenant(client, tenant, FOR_CHANGE)
   await client.query('update rowhouse.tenant set state = $2 where id = $1', [id, state]).catch((error) => {
     throw explainLifecycle(error, slug, now, state)
   })
-  await atHome(client, placement, (home) =>
+  await atHome(client, centralUrl, placement, (home) =>
     home.query('update rowhouse.resident set state = $2 where tenant_id = $1', [id, state]),
   )
   return requireTenant(client, id)
 }
 
-export async function rotateKey(client: pg.PoolClient, rootKey: RootKey, tenant: string): Promise<RegisteredTenant> {
+export async function rotateKey(
+  client: pg.PoolClient,
+  centralUrl: string,
+  rootKey: RootKey,
+  tenant: string,
+): Promise<RegisteredTenant> {
   await assertRootKey(client, rootKey)
   const { id, keyVersion, placement } = await requireTenant(client, tenant, FOR_CHANGE)
   const { ipad, opad } = rootKey.deriveTenantKey(id, keyVersion + 1)
   const text = `update rowhouse.resident set old_key_version = key_version, old_ipad = ipad, old_opad = opad,
                        key_version = $2, ipad = $3, opad = $4 where tenant_id = $1 and key_version < $2`
-  await atHome(client, placement, (home) => home.query(text, [id, keyVersion + 1, ipad, opad]))
+  await atHome(client, centralUrl, placement, (home) => home.query(text, [id, keyVersion + 1, ipad, opad]))
   const known = 'update rowhouse.placement set key_version = $2, changed_at = now() where tenant_id = $1'
   await client.query(known, [id, keyVersion + 1])
   return requireTenant(client, id)
 }
 
-export async function retireOldKey(client: pg.PoolClient, tenant: string): Promise<RegisteredTenant> {
+export async function retireOldKey(
+  client: pg.PoolClient,
+  centralUrl: string,
+  tenant: string,
+): Promise<RegisteredTenant> {
   const { id, placement } = await requireTenant(client, tenant, FOR_CHANGE)
   const text =
     'update rowhouse.resident set old_key_version = null, old_ipad = null, old_opad = null where tenant_id = $1'
-  await atHome(client, placement, (home) => home.query(text, [id]))
+  await atHome(client, centralUrl, placement, (home) => home.query(text, [id]))
   return requireTenant(client, id)
 }
 

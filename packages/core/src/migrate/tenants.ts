@@ -95,20 +95,21 @@ const MAX_PAGE = 1_000
  */
 export function createTenantAdmin(options: { url: string | undefined; rootKey: string | undefined }): TenantAdmin {
   const rootKey = parseRootKey(options.rootKey)
-  const pool = openPool(options.url)
+  const url = requireAdminUrl(options.url)
+  const pool = openPool(url)
   const asOwner = <T>(work: (client: pg.PoolClient) => Promise<T>) => inTransaction(pool, work)
   return {
     create: (tenant) => asOwner((client) => createTenant(client, rootKey, tenant)),
-    createDecoy: (tenant) => asOwner((client) => createDecoy(client, rootKey, tenant)),
+    createDecoy: (tenant) => asOwner((client) => createDecoy(client, url, rootKey, tenant)),
     list: async ({ limit = DEFAULT_PAGE, after = '' } = {}) => {
       const entries = requireLimit(limit)
       return asOwner((client) => listTenants(client, entries, after))
     },
     find: (tenant) => asOwner((client) => findTenant(client, tenant)),
-    suspend: (tenant) => asOwner((client) => setState(client, tenant, 'suspended')),
-    resume: (tenant) => asOwner((client) => setState(client, tenant, 'active')),
-    rotateKey: (tenant) => asOwner((client) => rotateKey(client, rootKey, tenant)),
-    retireOldKey: (tenant) => asOwner((client) => retireOldKey(client, tenant)),
+    suspend: (tenant) => asOwner((client) => setState(client, url, tenant, 'suspended')),
+    resume: (tenant) => asOwner((client) => setState(client, url, tenant, 'active')),
+    rotateKey: (tenant) => asOwner((client) => rotateKey(client, url, rootKey, tenant)),
+    retireOldKey: (tenant) => asOwner((client) => retireOldKey(client, url, tenant)),
     addDomain: async (tenant, host) => {
       const name = requireHostName(host)
       return asOwner((client) => addDomain(client, tenant, name))
@@ -136,9 +137,9 @@ function requireLimit(limit: number): number {
   throw new RangeError(`Cannot return ${limit} entries at a time: wanted a limit from 1 to ${MAX_PAGE}`)
 }
 
-function openPool(url: string | undefined): pg.Pool {
+function openPool(url: string): pg.Pool {
   const pool = new pg.Pool({
-    connectionString: requireAdminUrl(url),
+    connectionString: url,
     max: 2,
     application_name: 'rowhouse-admin',
     connectionTimeoutMillis: 10_000,

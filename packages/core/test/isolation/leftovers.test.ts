@@ -60,42 +60,42 @@ describe.each(['lane', 'pooled connection'] as const)('on a %s', (where) => {
       }),
     )
     expect(await n.rowhouse.withTenant('globex', (db) => db.many(write))).toEqual([{ label: 'read committed' }])
-    await n.admin.query('delete from item where id >= 1000')
+    await n.inHomes('delete from item where id >= 1000')
   })
 
   it('a deferred trigger still runs as the tenant of its statement', async () => {
-    await n.admin.query(`
-      create or replace function public.count_items() returns trigger language plpgsql as $$
+    await n.inHomes(`
+      create function count_items() returns trigger language plpgsql as $$
         begin
           if (select count(*) from item) > 100 then raise exception 'too many'; end if;
           return null;
         end $$;
-      create constraint trigger counted after insert on item deferrable initially deferred for each row execute function public.count_items()`)
+      create constraint trigger counted after insert on item deferrable initially deferred for each row execute function count_items();
+      grant execute on function count_items() to rowhouse_app`)
     try {
       const added = await n.rowhouse.withTenant('acme', (db) =>
         db.many(`${prefix}insert into item (id, label) values (999, 'new') returning label`),
       )
       expect(added).toEqual([{ label: 'new' }])
       // A read is not expected to leave such work; where its function does, the statement is run once more with room for it.
-      await n.admin.query(`create function public.add_item(bigint) returns bigint language sql volatile
+      await n.inHomes(`create function add_item(bigint) returns bigint language sql volatile
         as $$ insert into item (id, label) values ($1, 'by function') returning id $$;
-        grant execute on function public.add_item(bigint) to rowhouse_app`)
-      const called = await n.rowhouse.withTenant('acme', (db) => db.many(`${prefix}select public.add_item(998) as id`))
+        grant execute on function add_item(bigint) to rowhouse_app`)
+      const called = await n.rowhouse.withTenant('acme', (db) => db.many(`${prefix}select add_item(998) as id`))
       expect(called).toEqual([{ id: '998' }])
     } finally {
-      await n.admin.query('drop function if exists public.add_item(bigint)')
-      await n.admin.query(
-        'drop trigger counted on item; drop function public.count_items(); delete from item where id >= 998',
-      )
+      await n.inHomes('drop function if exists add_item(bigint)')
+      await n.inHomes('drop trigger counted on item; drop function count_items(); delete from item where id >= 998')
     }
   })
 
   it('a session advisory lock is dropped', async () => {
     await n.rowhouse.withTenant('acme', (db) => db.query(`${prefix}select pg_advisory_lock(42)`))
     await n.rowhouse.withTenant('globex', (db) => db.query(`${prefix}select 1`))
-    const { rows } = await n.admin.query(`select pg_try_advisory_lock(42) as free`)
+    const { admin: lockable } = n.homeOf(n.a)
+    const { rows } = await lockable.query(`select pg_try_advisory_lock(42) as free`)
     expect(rows).toEqual([{ free: true }])
-    await n.admin.query('select pg_advisory_unlock(42)')
+    await lockable.query('select pg_advisory_unlock(42)')
   })
 })
 

@@ -21,7 +21,7 @@ let reporting: Rowhouse
 let off: Rowhouse
 beforeAll(async () => {
   n = await createNeighbours()
-  await n.admin.query(TEAR_DOWN)
+  await n.inHomes(TEAR_DOWN)
   alarms = []
   const onAlarm = (alarm: IsolationAlarm) => void alarms.push(alarm)
   enforcing = await n.open({ onAlarm, lanes: 1 })
@@ -250,7 +250,7 @@ describe('the tripwire', () => {
       }),
     )
     await expect(attempt).rejects.toMatchObject({ code: 'ERR_DATABASE_UNAVAILABLE' })
-    expect((await n.admin.query(`select from note where body = 'lost'`)).rowCount).toBe(0)
+    expect(await n.inHomes(`select from note where body = 'lost'`)).toEqual([])
   })
 
   it('stays quiet over own rows, over rows nobody owns in an outer join, and over an alias', async () => {
@@ -357,7 +357,7 @@ describe('a honey row', () => {
     expect(decoy).toMatchObject({ tenant: { slug: 'initech', state: 'suspended' } })
     token = decoy.honeyToken
     decoyId = decoy.tenant.id
-    await n.admin.query('insert into item (tenant_id, id, label) values ($1, 900, $2)', [decoyId, `Invoice ${token}`])
+    await n.inHomes('insert into item (tenant_id, id, label) values ($1, 900, $2)', [decoyId, `Invoice ${token}`])
   })
 
   const read = (rowhouse: Rowhouse, text: string) => rowhouse.withTenant('acme', (db) => db.many(text))

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createNeighbours, digestOfOthers, type Neighbours, UNIT_1, UNIT_2 } from '../support/tenants.ts'
+import { createNeighbours, type Neighbours, UNIT_1, UNIT_2 } from '../support/tenants.ts'
 
 let n: Neighbours
 beforeAll(async () => {
   n = await createNeighbours()
   // The weakened twin: the plain-setting policy found in most guides. Every attack below must succeed against it.
-  await n.admin.query(`
+  await n.inHomes(`
     create table twin (tenant_id uuid not null, id bigint not null, label text not null, primary key (tenant_id, id));
     insert into twin select * from item;
     alter table twin enable row level security;
@@ -23,13 +23,13 @@ describe('a forgotten WHERE', () => {
   })
 
   it('changes own rows and no others, also blind (no WHERE, no RETURNING)', async () => {
-    const before = await digestOfOthers(n.admin, 'item', n.a.id)
+    const before = await n.digestOfOthers('item', n.a.id)
     await asA(async (db) => {
       await db.query(`update item set label = label || '!'`)
       await db.query('delete from item where id = 3')
       await db.query('delete from item')
     })
-    expect(await digestOfOthers(n.admin, 'item', n.a.id)).toBe(before)
+    expect(await n.digestOfOthers('item', n.a.id)).toBe(before)
     await asA((db) => db.query(`insert into item (id, label) select n, 'acme' || n from generate_series(1, 3) n`))
   })
 
@@ -68,7 +68,7 @@ describe('a row of another tenant', () => {
   })
 
   it('is not found by its id, like an id that does not exist', async () => {
-    await n.admin.query(`insert into item values ($1, 777, 'secret')`, [n.b.id])
+    await n.inHomes(`insert into item values ($1, 777, 'secret')`, [n.b.id])
     const [foreign, random] = await asA(async (db) => [
       await db.many('select * from item where id = 777'),
       await db.many('select * from item where id = 778'),

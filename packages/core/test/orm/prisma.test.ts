@@ -125,7 +125,7 @@ describe('a Prisma client that was not wrapped', () => {
 describe('a foreign row that comes back to Prisma', () => {
   it('trips the wire; with the tripwire off it is delivered (positive control)', async () => {
     const weak = await createNeighbours()
-    await weak.admin.query(`
+    await weak.inHomes(`
       drop policy rowhouse_tenant on item; drop policy if exists rowhouse_wall on item;
       create policy opened on item using (true)`)
     const alarms: string[] = []
