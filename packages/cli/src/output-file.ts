@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { ConfigError } from 'rowhouse'
 
 /** A file somebody asked for, and the flag that named it. */
@@ -6,6 +7,22 @@ export interface OutputFile {
   readonly flag: string
   readonly path: string
   readonly text: string
+}
+
+/**
+ * Writes a file that is not there yet, and the folders above it.
+ *
+ * @throws {ConfigError} `ERR_CONFIG_INVALID` when it is there, unless `overwrite`, and when it cannot be written
+ */
+export async function writeNewFile({ flag, path, text }: OutputFile, overwrite: boolean): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, text, { flag: overwrite ? 'w' : 'wx' })
+  } catch (error) {
+    const isThere = (error as { code?: unknown }).code === 'EEXIST'
+    const fault = isThere ? 'it is there already; give --force to overwrite it' : (error as Error).message
+    throw new ConfigError('ERR_CONFIG_INVALID', `Cannot write "${path}" for ${flag}: ${fault}`, { cause: error })
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { relative } from 'node:path'
 import type { HomeAddress, HomeLeft, LintFinding } from 'rowhouse-server'
 import type { Io, Output } from './command.ts'
 import { countText, toned } from './terminal.ts'
@@ -26,7 +27,7 @@ export function lintLines(io: Io, output: Output, findings: readonly LintFinding
     const mark = toned(io, output, tone, allowed === undefined ? MARKS[severity] : '·')
     const reason = allowed === undefined ? why : `allowed: ${allowed}`
     return [
-      `  ${mark} ${rule} ${file}:${line}: ${message}`,
+      `  ${mark} ${rule} ${relative(io.cwd ?? process.cwd(), file)}:${line}: ${message}`,
       `      ${toned(io, output, 'dim', reason)}`,
       ...mend.map((text) => `      ${text.trim().replaceAll('\n', '\n      ')}`),
     ]

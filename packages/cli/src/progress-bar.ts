@@ -31,19 +31,20 @@ const RATE_AFTER_MS = 400
 export function openProgressBar(io: Io, now: () => number = () => performance.now()): ProgressBar {
   const { stderr } = io
   if (stderr.isTTY !== true) return { show() {}, keep: (line) => stderr.write(`${line}\n`), end() {} }
-  const began = now()
+  let began: number | undefined
   let painted = Number.NEGATIVE_INFINITY
   let current: Progress | undefined
   const clear = () => stderr.write('\r\u001b[K')
   const paint = () => {
     if (current === undefined) return
     painted = now()
-    stderr.write(`\r\u001b[K${barLine(io, current, painted - began)}`)
+    stderr.write(`\r\u001b[K${barLine(io, current, painted - (began ?? painted))}`)
   }
   return {
     show(progress) {
       const isNew = progress.label !== current?.label
       current = progress
+      began ??= now()
       if (isNew || now() - painted >= REPAINT_MS) paint()
     },
     keep(line) {

@@ -1,5 +1,6 @@
 import { buildApplication, buildRouteMap, run as runApplication } from '@stricli/core'
 import type { Context, Io } from './command.ts'
+import { adviseCommand } from './commands/advise.ts'
 import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { fuzzCommand } from './commands/fuzz.ts'
@@ -24,6 +25,7 @@ const application = buildApplication(
       demo: demoCommand,
       install: installCommand,
       protect: protectCommand,
+      advise: adviseCommand,
       doctor: doctorCommand,
       verify: verifyCommand,
       fuzz: fuzzCommand,

@@ -147,7 +147,7 @@ function watchForPeople(io: Io): Watcher {
     if (event.type === 'wave-started') {
       waveBegan = performance.now()
     }
-    if (event.type === 'home-done' || event.type === 'home-failed' || event.type === 'home-left') {
+    if (event.type === 'home-done' || event.type === 'home-failed') {
       const done = event.done + event.failed
       const note = event.failed === 0 ? {} : { note: toned(io, stderr, 'bad', `${countText(event.failed)} failed`) }
       bar.show({ label: event.wave, done, total: Math.max(total, event.total), ...note })

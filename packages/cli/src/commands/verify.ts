@@ -9,8 +9,10 @@ import {
   type MutationReport,
   mutate,
   setStage,
+  type VerifyModel,
   type VerifyReport,
   verifyLive,
+  verifyModel,
   verifyToJunit,
   verifyToSarif,
   writeAudit,
@@ -24,8 +26,11 @@ import { progressLine } from '../progress.ts'
 import { adminSettings, appSettings } from '../settings.ts'
 import { readVersion } from '../version.ts'
 
+const MODELS = ['pooled', 'schema', 'database', 'all'] as const
+
 interface Flags extends AdminFlags {
   readonly example?: 'freight'
+  readonly model: (typeof MODELS)[number]
   readonly mutations: boolean
   readonly liveReadonly: boolean
   readonly junit?: string
@@ -52,6 +57,12 @@ export const verifyCommand = buildCommand<Flags, [], Context>({
         values: ['freight'],
         optional: true,
         brief: 'Verify an example of the repository, on a PostgreSQL started for it',
+      },
+      model: {
+        kind: 'enum',
+        values: MODELS,
+        default: 'pooled',
+        brief: 'How the two tenants live; all: each of the three, and each beside each other',
       },
       mutations: {
         kind: 'boolean',
@@ -124,9 +135,48 @@ function requireUrls(io: Io, flags: Flags, example: ExampleDatabase | undefined)
 async function verifySchema(io: Io, flags: Flags, urls: Urls): Promise<number | undefined> {
   const onProgress = progressLine(io, flags.json)
   const signal = io.signal === undefined ? {} : { signal: io.signal }
+  const pooled = flags.model === 'pooled' || flags.model === 'all' ? await verifyPooled(io, flags, urls) : undefined
+  const reports = pooled === undefined ? [] : [pooled.report]
+  for (const model of OTHERS[flags.model]) {
+    const named: typeof onProgress = (done, total, what) => onProgress(done, total, `${model}: ${what}`)
+    const report = await verifyModel({ ...urls, ...signal, onProgress: named }, model)
+    reports.push(report)
+    if (!flags.json) print(io, report)
+  }
+  // Minutes of work are not lost to a path that cannot be written.
+  if (flags.json) printJson(io, jsonOf(reports, pooled?.mutations))
+  else printMutations(io, pooled?.mutations)
+  if (!flags.json && reports.length > 1) printModels(io, reports)
+  await writeOutputFiles(resultFiles(flags, joined(reports)))
+  if (flags.report !== undefined) {
+    const diagnosis = await diagnose({ url: urls.adminUrl, ...signal })
+    const mutations = pooled?.mutations
+    const audit = { report: joined(reports), diagnosis, version: readVersion(), ...(mutations ? { mutations } : {}) }
+    await writeOutputFiles([{ flag: '--report', path: flags.report, text: writeAudit(audit) }])
+  }
+  const survivors = pooled?.mutations?.survivors.length ?? 0
+  return reports.every(({ isolated }) => isolated) && survivors === 0 ? undefined : FINDINGS
+}
+
+/** What follows the shared tables, which the mutations are torn into as well. */
+const OTHERS: Readonly<Record<Flags['model'], readonly VerifyModel[]>> = {
+  pooled: [],
+  schema: ['schema'],
+  database: ['database'],
+  all: ['schema', 'database', 'hybrid'],
+}
+
+async function verifyPooled(
+  io: Io,
+  flags: Flags,
+  urls: Urls,
+): Promise<{ readonly report: VerifyReport; readonly mutations: MutationReport | undefined }> {
+  const onProgress = progressLine(io, flags.json)
+  const signal = io.signal === undefined ? {} : { signal: io.signal }
   const stage = await setStage(urls)
   try {
     const report = await attackStage(stage, { onProgress, ...signal })
+    if (!flags.json) print(io, report)
     const appRole = decodeURIComponent(new URL(urls.appUrl).username)
     const mutations = flags.mutations
       ? await mutate(stage, {
@@ -136,18 +186,30 @@ async function verifySchema(io: Io, flags: Flags, urls: Urls): Promise<number | 
           ...signal,
         })
       : undefined
-    // Minutes of work are not lost to a path that cannot be written.
-    if (flags.json) printJson(io, jsonOf(report, mutations))
-    else print(io, report, mutations)
-    await writeOutputFiles(resultFiles(flags, report))
-    if (flags.report !== undefined) {
-      const diagnosis = await diagnose({ url: urls.adminUrl, ...signal })
-      const audit = { report, diagnosis, version: readVersion(), ...(mutations === undefined ? {} : { mutations }) }
-      await writeOutputFiles([{ flag: '--report', path: flags.report, text: writeAudit(audit) }])
-    }
-    return report.isolated && (mutations?.survivors.length ?? 0) === 0 ? undefined : FINDINGS
+    return { report, mutations }
   } finally {
     await stage.close()
+  }
+}
+
+/** One report of all models, for files that hold one: each cell says how the tenants lived. */
+function joined(reports: readonly VerifyReport[]): VerifyReport {
+  const [first] = reports
+  if (first === undefined) throw new Error('Cannot write no report')
+  if (reports.length === 1) return first
+  const sum = (of: (report: VerifyReport) => number) => reports.reduce((total, report) => total + of(report), 0)
+  return {
+    ...first,
+    cells: reports.flatMap(({ model, cells }) =>
+      cells.map((cell) => ({ ...cell, target: `${model}: ${cell.target}` })),
+    ),
+    leaked: sum(({ leaked }) => leaked),
+    refused: sum(({ refused }) => refused),
+    notApplicable: sum(({ notApplicable }) => notApplicable),
+    void: sum((report) => report.void),
+    controls: { fired: sum(({ controls }) => controls.fired), total: sum(({ controls }) => controls.total) },
+    isolated: reports.every(({ isolated }) => isolated),
+    elapsedMs: sum(({ elapsedMs }) => elapsedMs),
   }
 }
 
@@ -161,18 +223,36 @@ function resultFiles({ junit, sarif }: Flags, report: VerifyReport): OutputFile[
   return files
 }
 
-function jsonOf({ cells, ...report }: VerifyReport, mutations: MutationReport | undefined) {
-  return {
+/** As ever where one model is asked for; several stand side by side under `models`. */
+function jsonOf(reports: readonly VerifyReport[], mutations: MutationReport | undefined) {
+  const told = reports.map(({ cells, ...report }) => ({
     ...report,
     findings: cells.filter(({ verdict }) => verdict === 'leaked' || verdict === 'void'),
     attacks: attackLines({ cells, ...report }),
-    ...(mutations === undefined ? {} : { mutations }),
+  }))
+  const more = mutations === undefined ? {} : { mutations }
+  if (told.length === 1) return { ...told[0], ...more }
+  return { models: told, isolated: reports.every(({ isolated }) => isolated), ...more }
+}
+
+const LIVING: Readonly<Record<VerifyModel, string>> = {
+  pooled: 'tenants in shared tables (pooled)',
+  schema: 'tenants in a schema each (schema)',
+  database: 'tenants in a database each (database)',
+  hybrid: 'each model against each other (hybrid)',
+}
+
+function printModels(io: Io, reports: readonly VerifyReport[]): void {
+  io.stdout.write('\nmodel       refused   leaked     void      n/a  seconds\n')
+  for (const { model, refused, leaked, void: voided, notApplicable, elapsedMs } of reports) {
+    const numbers = [refused, leaked, voided, notApplicable].map((value) => String(value).padStart(9)).join('')
+    io.stdout.write(`${model.padEnd(10)}${numbers}  ${(elapsedMs / 1000).toFixed(1)}\n`)
   }
 }
 
-function print(io: Io, report: VerifyReport, mutations: MutationReport | undefined): void {
+function print(io: Io, report: VerifyReport): void {
   const number = (value: number) => String(value || '·').padStart(9)
-  io.stdout.write('tenants in shared tables (pooled)\n\n')
+  io.stdout.write(`${LIVING[report.model]}\n\n`)
   io.stdout.write(`attack     refused   leaked     void      n/a  what is tried\n`)
   for (const { attack, title, refused, leaked, void: voided, notApplicable } of attackLines(report))
     io.stdout.write(
@@ -185,7 +265,6 @@ function print(io: Io, report: VerifyReport, mutations: MutationReport | undefin
   for (const [reason, count] of reasonsOf(report)) io.stderr.write(`not applicable, ${count} times: ${reason}\n`)
   for (const { object, reason } of report.uncloned) io.stderr.write(`not attacked: ${object}: ${reason}\n`)
   for (const { table, reason } of report.empty) io.stderr.write(`not attacked: ${table} has no rows: ${reason}\n`)
-  printMutations(io, mutations)
   io.stderr.write(
     `\nOpen to everybody who is connected, in any PostgreSQL: ${report.residuals.map(({ title }) => title.toLowerCase()).join(', ')}. SECURITY.md says what to do about each.\n`,
   )
