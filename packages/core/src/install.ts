@@ -6,6 +6,7 @@
 export { becomeTenant } from './migrate/as-tenant.ts'
 export { type Distribution, distribute, distributeWith } from './migrate/citus-distribute.ts'
 export { type InstallCitusOptions, installCitus } from './migrate/citus-install.ts'
+export { type RebalanceOptions, rebalance } from './migrate/citus-rebalance.ts'
 export { type InstallOptions, type InstallReport, install } from './migrate/install.ts'
 export { type ProtectOptions, protect, type TablePlan, type TableToProtect } from './migrate/protect.ts'
 export type {

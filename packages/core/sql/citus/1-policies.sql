@@ -95,7 +95,7 @@ begin
 end
 $$;
 
--- As on other servers, and what is left of the policies of the other kind goes: a second permissive policy opens the table.
+-- As on other servers, one command at a time, as Citus sends them to the workers; and what is left of the policies of the other kind goes: a second permissive policy opens the table.
 create or replace function rowhouse.plan_protect(target regclass, unit_scope boolean default false)
 returns table (step bigint, kind text, code text, message text, statement text)
 language sql stable
@@ -107,10 +107,11 @@ begin atomic
     union all
     select 2, 1, 1, o.kind, o.code, o.message, o.statement from rowhouse.open_parents(target) o
     union all
-    select 3, r.place, c.line, 'change', c.code, c.message, c.statement
+    select 3, r.place, c.line * 100 + one.line, 'change', c.code, c.message, one.command || ';'
       from rowhouse.with_children(target) with ordinality r (relation, place)
       join pg_class k on k.oid = r.relation and k.relkind in ('r', 'p') and not rowhouse.is_reserved(r.relation),
-           lateral rowhouse.protect_changes(r.relation, unit_scope) with ordinality c (code, message, statement, line)
+           lateral rowhouse.protect_changes(r.relation, unit_scope) with ordinality c (code, message, statement, line),
+           lateral regexp_split_to_table(rtrim(c.statement, '; '), ';\s+') with ordinality one (command, line)
      where exists (select from pg_attribute a where a.attrelid = r.relation and a.attname = 'tenant_id' and not a.attisdropped)
     union all
     -- protect_changes() says so itself where unit scope was taken back.

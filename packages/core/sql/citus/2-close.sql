@@ -63,3 +63,25 @@ begin
   execute pg_catalog.format('alter role rowhouse_app in database %I set log_min_messages = error', pg_catalog.current_database());
 end
 $quiet$;
+
+-- A node writes shards of its own by COPY without asking their policies, so nobody comes in by a worker: the tables that
+-- stand for all shards are the coordinator's to use. What it asks of a worker names shards. Citus grants anew with each
+-- GRANT on the coordinator, therefore behind each of them again.
+create or replace function rowhouse.close_worker() returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set citus.enable_ddl_propagation = off
+as $$
+declare
+  shell record;
+begin
+  if citus_is_coordinator() then
+    return;
+  end if;
+  for shell in select d.logicalrelid as name from pg_dist_partition d join pg_class c on c.oid = d.logicalrelid loop
+    execute format('revoke all on %s from rowhouse_app, public', shell.name);
+  end loop;
+end
+$$;
+revoke execute on function rowhouse.close_worker() from public;
+select rowhouse.close_worker();

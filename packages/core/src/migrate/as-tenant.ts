@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { Sealer } from '../seal/seal.ts'
 import type { RootKey } from '../seal/tenant-key.ts'
 import type { Tenant } from '../tenant/tenant.ts'
@@ -22,8 +23,9 @@ import type { Runner } from './home.ts'
 export async function becomeTenant(client: Runner, rootKey: RootKey, tenant: Tenant, actor: string): Promise<void> {
   const seal = new Sealer(rootKey).seal({ tenant, actor, units: undefined, readOnly: false, timeoutMs: undefined })
   const path = [tenant.placement.schema, 'public', 'pg_temp'].filter((part) => part !== undefined).join(',')
-  await client.query(`select set_config('rowhouse.seal', $1, true), set_config('search_path', $2, true)`, [
-    seal.text,
-    path,
-  ])
+  // SET LOCAL, because Citus repeats it on its workers, where it is told to; set_config() stays where it is called.
+  await client.query(`
+    select set_config('citus.propagate_set_commands', 'local', true) from pg_extension where extname = 'citus';
+    set local rowhouse.seal = ${pg.escapeLiteral(seal.text)};
+    set local search_path = ${path}`)
 }

@@ -61,13 +61,31 @@ export async function distributeWith(client: Pick<pg.ClientBase, 'query'>): Prom
     await client.query(`set local citus.multi_shard_modify_mode = 'sequential'`)
     const made = await spread(client)
     await client.query('commit')
+    await closeWorkers(client)
     return made
   } catch (error) {
     await client.query('rollback').catch(() => {})
+    if (error instanceof MigrationError) throw error
     throw new MigrationError('ERR_MIGRATION_FAILED', `Cannot distribute the tables: ${(error as Error).message}`, {
       cause: error,
     })
   }
+}
+
+/**
+ * Takes from the application what Citus granted it on the workers themselves; it comes in by the coordinator alone.
+ * Not in the transaction of the grants, which it would wait for.
+ *
+ * @throws {MigrationError} `ERR_MIGRATION_FAILED` naming workers that did not do so
+ */
+export async function closeWorkers(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
+  const { rows } = await client.query<{ failed: string | null }>(
+    `select string_agg(format('%s:%s: %s', nodename, nodeport, result), '; ') filter (where not success) as failed
+       from run_command_on_workers('select rowhouse.close_worker()')`,
+  )
+  const failed = rows[0]?.failed
+  if (failed == null) return
+  throw new MigrationError('ERR_MIGRATION_FAILED', `Cannot close the workers to the application: ${failed}`)
 }
 
 interface ForeignKey {

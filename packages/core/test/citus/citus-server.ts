@@ -1,14 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { createRowhouse, type Rowhouse, type RowhouseOptions } from 'rowhouse'
 import { createTenantAdmin, distribute, installCitus, parseRootKey } from 'rowhouse/install'
-import { urlOf, withAdminClient } from '../support/admin-client.ts'
+import { withAdminClient } from '../support/admin-client.ts'
+import { createCitusCluster } from '../support/citus-cluster.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-
-/** Coordinator of a cluster with at least two workers, as superuser; see docs/guides/citus.md. */
-export const CITUS_URL = process.env.ROWHOUSE_TEST_CITUS_URL
-
-export const needsCitus = `needs ROWHOUSE_TEST_CITUS_URL: the URL of a superuser on a coordinator${CITUS_URL ? '' : ', which is not set'}`
 
 export interface CitusTenant {
   readonly id: string
@@ -59,15 +54,11 @@ export const SHIPMENTS = 20
 
 export async function createCitusPlatform(tenantCount: number): Promise<CitusPlatform> {
   const central = await createTestDatabase()
-  const name = `test_${randomBytes(6).toString('hex')}`
-  const servers = await readNodes(CITUS_URL as string)
-  const nodeUrls = servers.map(({ url }) => urlOf(url, name))
-  const coordinatorUrl = nodeUrls[0] as string
-  await makeCluster(servers, name)
+  const { coordinatorUrl, nodeUrls, appUrl: appUrlWith, drop } = await createCitusCluster()
   await installCitus({ url: coordinatorUrl, rootKey: central.rootKey, appPassword: central.appPassword })
   await withAdminClient(coordinatorUrl, (client) => client.query(SCHEMA))
   await distribute({ url: coordinatorUrl })
-  const appUrl = urlOf(coordinatorUrl, name, { user: 'rowhouse_app', password: central.appPassword })
+  const appUrl = appUrlWith(central.appPassword)
   process.env.TEST_CITUS_APP_URL = appUrl
   process.env.TEST_CITUS_ADMIN_URL = coordinatorUrl
   await withAdminClient(central.adminUrl, (client) =>
@@ -100,44 +91,10 @@ export async function createCitusPlatform(tenantCount: number): Promise<CitusPla
     close: async () => {
       await Promise.all(opened.map((rowhouse) => rowhouse.close()))
       await coordinator.end()
-      for (const { url } of servers) {
-        await withAdminClient(url, (client) => client.query(`drop database if exists ${name} with (force)`))
-      }
+      await drop()
       await central.drop()
     },
   }
-}
-
-interface NodeServer {
-  readonly host: string
-  readonly port: number
-  readonly url: string
-}
-
-export async function readNodes(coordinatorUrl: string): Promise<NodeServer[]> {
-  return withAdminClient(coordinatorUrl, async (client) => {
-    const { rows } = await client.query<{ host: string; port: number }>(
-      `select nodename as host, nodeport as port from pg_dist_node where isactive and noderole = 'primary' order by groupid`,
-    )
-    return rows.map(({ host, port }) => {
-      const url = new URL(coordinatorUrl)
-      url.host = `${host}:${port}`
-      return { host, port, url: url.href }
-    })
-  })
-}
-
-/** A database of its own on each node, known to each other. */
-async function makeCluster(servers: readonly NodeServer[], name: string): Promise<void> {
-  for (const { url } of servers) {
-    await withAdminClient(url, (client) => client.query(`create database ${name}`))
-    await withAdminClient(urlOf(url, name), (client) => client.query('create extension citus'))
-  }
-  const [coordinator, ...workers] = servers
-  await withAdminClient(urlOf(coordinator?.url as string, name), async (client) => {
-    await client.query('select citus_set_coordinator_host($1, $2)', [coordinator?.host, coordinator?.port])
-    for (const { host, port } of workers) await client.query('select citus_add_node($1, $2)', [host, port])
-  })
 }
 
 async function placeTenant(central: TestDatabase, coordinator: pg.Client, slug: string): Promise<CitusTenant> {

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { ConfigError } from 'rowhouse'
-import { install, readConnectionUrl } from 'rowhouse/install'
+import { install, installCitus, readConnectionUrl } from 'rowhouse/install'
 import type { ServerNow } from '../placing/placement-request.ts'
 import type { ServerKind } from '../placing/placement-rules.ts'
 import type { OperatorConnections } from './operator-connections.ts'
@@ -71,7 +71,8 @@ export async function addServer(
 ): Promise<RegisteredServer> {
   const { name, region, kind = 'postgres', capacity, appUrl, adminUrl, replicaUrls = [] } = requireServer(server)
   const url = readConnectionUrl(adminUrl, `server "${name}" as operator`)
-  await install({ url, rootKey, ...loginOf(readConnectionUrl(appUrl, `server "${name}"`)) })
+  const installOn = kind === 'citus' ? installCitus : install
+  await installOn({ url, rootKey, ...loginOf(readConnectionUrl(appUrl, `server "${name}"`)) })
   await assertSameServer(readConnectionUrl(adminUrl, `server "${name}"`), readConnectionUrl(appUrl, `server "${name}"`))
   const { rowCount } = await connections.transact({ server: 'main', database: undefined }, (client) =>
     client.query(
@@ -127,6 +128,12 @@ function requireServer(server: ServerToAdd): ServerToAdd {
     throw new ConfigError(
       'ERR_CONFIG_INVALID',
       `Cannot add server "${server.name}": its URLs are secrets; wanted references "env:NAME" or "file:/path" that say where a process finds them`,
+    )
+  }
+  if (server.kind === 'citus' && (server.replicaUrls ?? []).length > 0) {
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot add server "${server.name}" with replicas: reads of a Citus server go to its coordinator; leave replicaUrls out`,
     )
   }
   const { capacity } = server
