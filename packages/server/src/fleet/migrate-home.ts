@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { UnavailableError } from 'rowhouse'
+import { spreadTables } from '../citus/spread-tables.ts'
 import { explainFailure, isLockConflict } from './home-failure.ts'
 import { homeLockKey } from './home-lock.ts'
 import { fitsTransaction, opening, type Piece, type Target, toPieces } from './home-transaction.ts'
@@ -92,7 +93,9 @@ export async function migrateHome(
   }
   const work = new HomeWork(client, schema, options)
   try {
-    return await work.run(migrations)
+    const migrated = await work.run(migrations)
+    if (schema === '') await spreadTables(client)
+    return migrated
   } finally {
     await work.end()
   }
@@ -175,7 +178,8 @@ class HomeWork {
       select home, id, sha256 from rowhouse.applied_migration where home in ('${home}', '${REFERENCES}') order by applied_at, id;
       select token, reason, until from rowhouse.ddl_freeze where home = '${home}' and until > now();
       select exists (select from pg_namespace where nspname = '${home || 'public'}') as there,
-             current_setting('server_version_num') || ' ' || (select max(version) from rowhouse.migration) as installation,
+             current_setting('server_version_num') || ' ' || (select max(version) from rowhouse.migration)
+               || coalesce((select ' citus' from pg_extension where extname = 'citus'), '') as installation,
              (select rolsuper or rolbypassrls and pg_has_role(session_user, 'rowhouse_owner', 'usage')
                 from pg_roles where rolname = session_user) as bypasses,
              not exists (select from pg_class where relnamespace = to_regnamespace('${home || 'public'}') and relkind in ('r', 'p')) as empty;
