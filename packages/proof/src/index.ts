@@ -28,6 +28,7 @@ export { type SarifInput, type SarifLog, toSarif } from './report/sarif.ts'
 // Verify
 export type { Attack, LaterSurface, Residual } from './verify/attack.ts'
 export { ATTACKS, LATER_SURFACES, RESIDUALS } from './verify/attacks.ts'
+export type { VerifyModel } from './verify/placing.ts'
 export { type Stage, setStage } from './verify/stage.ts'
 export {
   attackStage,
@@ -38,4 +39,5 @@ export {
   verify,
 } from './verify/verify.ts'
 export { type LiveCell, type LiveReport, type VerifyLiveOptions, verifyLive } from './verify/verify-live.ts'
+export { verifyModel } from './verify/verify-model.ts'
 export { type AttackLine, attackLines, verifyToJunit, verifyToSarif } from './verify/verify-report.ts'

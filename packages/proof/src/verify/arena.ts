@@ -5,6 +5,7 @@ import type { RequestFacts } from 'rowhouse'
 import { quoted } from '../seed/quoted.ts'
 import { inPartition, type Row, type RowPlan } from '../seed/row-plan.ts'
 import type { SchemaFacts, TableFacts } from '../seed/schema-facts.ts'
+import type { Homes } from './placing.ts'
 
 export interface TenantRef {
   readonly id: string
@@ -61,6 +62,8 @@ export interface Arena {
   readonly attacker: TenantRef
   readonly victim: TenantRef
   readonly credentials: Credentials
+  /** Schemas of those who have one of their own. */
+  readonly homes: Homes
   /** As this one, without the victim's rows: what the attacker must see here, too. */
   readonly alone: Library
   /** Opens a connection of the application without the library, for as long as `fn` runs. @param options  as in the startup packet, e.g. `-c a.b=c` */

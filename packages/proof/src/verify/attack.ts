@@ -2,9 +2,10 @@ import { isRowhouseError } from 'rowhouse'
 import { isConnectionLost } from '../operator/operator-error.ts'
 import type { SchemaFacts, TableFacts } from '../seed/schema-facts.ts'
 import type { Arena } from './arena.ts'
+import type { Pair, Place } from './placing.ts'
 import type { WeaknessId } from './weaknesses.ts'
 
-export const FAMILIES = ['RLS', 'CTX', 'ROL', 'ORA', 'SHR', 'WEB', 'APP'] as const
+export const FAMILIES = ['RLS', 'CTX', 'ROL', 'ORA', 'SHR', 'WEB', 'APP', 'PLC'] as const
 export type Family = (typeof FAMILIES)[number]
 
 /** One thing an attack is tried on: a table and a verb, a foreign key, a view, or the database as a whole. */
@@ -42,6 +43,10 @@ export interface Attack {
   /** `whole` has every key and trigger; `bare` has no foreign keys and triggers, which would stop a write by accident. */
   readonly arena: 'whole' | 'bare'
   readonly weakness: WeaknessId
+  /** @defaultValue 'victim' */
+  readonly place?: Place
+  /** Where the attack makes no sense, and why. @defaultValue everywhere it does */
+  readonly notFor?: (pair: Pair) => string | undefined
   cells(facts: SchemaFacts): readonly Cell[]
   attempt(arena: Arena, cell: Cell): Promise<Attempt>
 }

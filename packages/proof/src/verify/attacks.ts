@@ -3,12 +3,15 @@ import { aroundAttacks } from './attacks/around.ts'
 import { contextAttacks } from './attacks/context.ts'
 import { forgeryAttacks } from './attacks/forgeries.ts'
 import { oracleAttacks } from './attacks/oracles.ts'
+import { placementAttacks } from './attacks/placements.ts'
 import { readingAttacks } from './attacks/reading.ts'
 import { unitAttacks } from './attacks/units.ts'
 import { webAttacks } from './attacks/web.ts'
 import { writingAttacks } from './attacks/writing.ts'
+import type { Pair } from './placing.ts'
+import type { WeaknessId } from './weaknesses.ts'
 
-/** Every attack that is run. A new surface brings its own file and its own line here. */
+/** Every attack on tenants that share tables. A new surface brings its own file and its own line here. */
 export const ATTACKS: readonly Attack[] = [
   ...readingAttacks,
   ...writingAttacks,
@@ -20,12 +23,23 @@ export const ATTACKS: readonly Attack[] = [
   ...webAttacks,
 ]
 
+/** What differs with the way the two live: the rest is the same walls, which were attacked where both live alike. */
+const BETWEEN_MODELS: ReadonlySet<WeaknessId> = new Set(['open', 'unsigned'])
+
+/** Returns the attacks that are run on two tenants. Where they live otherwise, those about one of them alone are left out. */
+export function attacksOn({ attacker, victim }: Pair): readonly Attack[] {
+  if (attacker === 'pooled' && victim === 'pooled') return ATTACKS
+  const all = [...ATTACKS, ...placementAttacks]
+  if (attacker === victim) return all
+  return all.filter(({ place = 'victim', weakness }) => place === 'victim' && BETWEEN_MODELS.has(weakness))
+}
+
 /** What PostgreSQL tells everybody who is connected. Not refused, not counted as refused; SECURITY.md repeats this list. */
 export const RESIDUALS: readonly Residual[] = [
   {
     id: 'ROL-07',
     title: 'Names in the catalog',
-    what: 'Every login reads names of schemas, tables, columns, functions and roles.',
+    what: 'Every login reads names of schemas, tables, columns, functions and roles, those of the homes of other tenants among them.',
     instead: 'Put no customer data in names; give a sensitive tenant a database of its own.',
   },
   {
@@ -99,7 +113,7 @@ export const LATER_SURFACES: readonly LaterSurface[] = [
   { surface: 'admin portal', ids: ['APP-20', 'WEB-23'] },
   { surface: 'erase', ids: ['APP-24'] },
   { surface: 'moves', ids: ['RLS-35', 'ROL-13', 'ROL-14'] },
-  { surface: 'a login or a database per tenant', ids: ['ROL-04', 'ROL-08', 'ROL-10'] },
+  { surface: 'a login per tenant', ids: ['ROL-04', 'ROL-08', 'ROL-10'] },
   {
     surface: 'sign-up, custom domains and single sign-on',
     ids: ['WEB-08', 'WEB-09', 'WEB-10', 'WEB-11', 'WEB-20', 'WEB-21', 'WEB-24'],

@@ -8,8 +8,13 @@ import type { Library, TenantRef } from './arena.ts'
  * every attack on connections and context.
  *
  * @param sealOf  returns a valid context, so that the database's own walls are not what stops it
+ * @param homeOf  returns the schema of a tenant that has one of its own
  */
-export function openCarelessLibrary(url: string, sealOf: (tenant: TenantRef) => Promise<string>): Library {
+export function openCarelessLibrary(
+  url: string,
+  sealOf: (tenant: TenantRef) => Promise<string>,
+  homeOf: (tenant: TenantRef) => string | undefined = () => undefined,
+): Library {
   const tenants = new AsyncLocalStorage<TenantRef>()
   const seals = new Map<string, string>()
   const keep = async (tenant: TenantRef) => {
@@ -23,7 +28,9 @@ export function openCarelessLibrary(url: string, sealOf: (tenant: TenantRef) => 
       const seal = tenant === undefined ? undefined : seals.get(tenant.id)
       const send = super.query.bind(this) as (...sent: unknown[]) => unknown
       if (seal === undefined) return send(...args)
-      const set = `select set_config('rowhouse.seal', '${seal.replaceAll("'", "''")}', false)`
+      const home = tenant === undefined ? undefined : homeOf(tenant)
+      const path = home === undefined ? '' : `, set_config('search_path', '${home}, public', false)`
+      const set = `select set_config('rowhouse.seal', '${seal.replaceAll("'", "''")}', false)${path}`
       if (typeof args.at(-1) === 'function') return send(set, () => send(...args))
       return (send(set) as Promise<unknown>).then(() => send(...args))
     }
@@ -70,5 +77,38 @@ export function openCarelessLibrary(url: string, sealOf: (tenant: TenantRef) => 
       return named
     },
     close: () => pool.end(),
+  }
+}
+
+/**
+ * What many applications have in front of a database per tenant: the tenant of the moment is kept in one variable, and
+ * read when the work begins.
+ *
+ * @param homes  a library in front of the database of each tenant, by its id
+ */
+export function openForgetfulRouter(homes: ReadonlyMap<string, Library>): Library {
+  let current: TenantRef | undefined
+  const routed = async (tenant: TenantRef): Promise<[Library, TenantRef]> => {
+    current = tenant
+    await new Promise(setImmediate)
+    const library = homes.get(current.id)
+    if (library === undefined) throw new Error('no database for this tenant')
+    return [library, current]
+  }
+  const first = [...homes.values()][0] as Library
+  return {
+    ...first,
+    name: 'forgetful',
+    asTenant: async (tenant, text, values) => {
+      const [library, chosen] = await routed(tenant)
+      return library.asTenant(chosen, text, values)
+    },
+    attempt: async (tenant, fn) => {
+      const [library, chosen] = await routed(tenant)
+      return library.attempt(chosen, fn)
+    },
+    close: async () => {
+      for (const library of homes.values()) await library.close()
+    },
   }
 }

@@ -2,8 +2,10 @@ import { isRowhouseError } from 'rowhouse'
 import type { Uncloned } from '../clone/clone-schema.ts'
 import { SCRATCH, toOperatorError } from '../operator/operator-error.ts'
 import { type Attack, type Attempt, broken, type Cell, describe, type LaterSurface, type Residual } from './attack.ts'
-import { ATTACKS, LATER_SURFACES, RESIDUALS } from './attacks.ts'
-import { type OpenArena, type Stage, type StageOptions, setStage } from './stage.ts'
+import { attacksOn, LATER_SURFACES, RESIDUALS } from './attacks.ts'
+import type { VerifyModel } from './placing.ts'
+import { type Stage, setStage } from './stage.ts'
+import type { OpenArena, StageOptions } from './stage-arena.ts'
 import type { WeaknessId } from './weaknesses.ts'
 
 /** What became of an attack on one cell. `void`: it broke, or its control did not succeed: that it came to nothing means nothing. */
@@ -22,6 +24,8 @@ export interface VerifiedCell {
 }
 
 export interface VerifyReport {
+  /** How the two tenants lived. */
+  readonly model: VerifyModel
   readonly database: string
   readonly server: number
   readonly cells: readonly VerifiedCell[]
@@ -81,7 +85,7 @@ export async function attackStage(
   options: Pick<VerifyOptions, 'onProgress' | 'signal'>,
   started = performance.now(),
 ): Promise<VerifyReport> {
-  const runs = runsOf(ATTACKS)
+  const runs = runsOf(attacksOn(stage.pair))
   const results = new Map<string, Attempt>()
   const controls = new Map<string, Attempt>()
   let unfit: VerifiedCell | undefined
@@ -143,9 +147,9 @@ async function attackArena(
   const arena = await stage.openArena(kind, weakness, change)
   try {
     for (const attack of attacks)
-      for (const cell of attack.cells(stage.facts)) {
+      for (const cell of cellsOf(stage, attack)) {
         signal?.throwIfAborted()
-        if (whyNotApplicable(stage, cell) === undefined)
+        if (whyNotApplicable(stage, attack, cell) === undefined)
           results.set(keyOf(attack, cell), await attempt(arena, attack, cell))
       }
   } finally {
@@ -162,7 +166,7 @@ export async function findLeak(stage: Stage, change: string, signal?: AbortSigna
         stage,
         kind,
         undefined,
-        ATTACKS.filter(({ arena }) => arena === kind),
+        attacksOn(stage.pair).filter(({ arena }) => arena === kind),
         results,
         signal,
         change,
@@ -180,15 +184,31 @@ export async function findLeak(stage: Stage, change: string, signal?: AbortSigna
 /** An attack that breaks has not been refused. */
 async function attempt(arena: OpenArena, attack: Attack, cell: Cell): Promise<Attempt> {
   try {
-    return await attack.attempt(arena, cell)
+    const place = placeOf(attack)
+    return await attack.attempt(place === 'victim' ? arena : arena.at(place), cell)
   } catch (error) {
     return broken(describe(error))
   }
 }
 
-function whyNotApplicable(stage: Stage, cell: Cell): string | undefined {
-  if (cell.notApplicable !== undefined) return cell.notApplicable
-  const reason = cell.table === undefined ? undefined : stage.empty.get(cell.table.name)
+const placeOf = ({ place = 'victim' }: Attack) => place
+
+/** Between two models every table has the same walls, which were attacked one by one where both live alike. */
+const TABLES_BETWEEN_MODELS = 3
+
+function cellsOf({ scenes, pair }: Stage, attack: Attack): readonly Cell[] {
+  const { facts } = scenes[placeOf(attack)]
+  const cells = attack.cells(facts)
+  if (pair.attacker === pair.victim) return cells
+  const owned = facts.tables.filter(({ tenantColumn, walled }) => walled && tenantColumn !== undefined)
+  const few = new Set(owned.slice(0, TABLES_BETWEEN_MODELS).map(({ name }) => name))
+  return cells.filter(({ table }) => table !== undefined && few.has(table.name))
+}
+
+function whyNotApplicable({ pair, scenes }: Stage, attack: Attack, cell: Cell): string | undefined {
+  const never = attack.notFor?.(pair) ?? cell.notApplicable
+  if (never !== undefined) return never
+  const reason = cell.table === undefined ? undefined : scenes[placeOf(attack)].empty.get(cell.table.name)
   return reason === undefined ? undefined : `no row could be made: ${reason}`
 }
 
@@ -203,13 +223,15 @@ function judge(
   elapsedMs: number,
   unfit?: VerifiedCell,
 ): VerifyReport {
-  const attacked = ATTACKS.flatMap((attack) =>
-    attack.cells(stage.facts).map((cell) => judgeCell(stage, attack, cell, results, controls)),
+  const attacked = attacksOn(stage.pair).flatMap((attack) =>
+    cellsOf(stage, attack).map((cell) => judgeCell(stage, attack, cell, results, controls)),
   )
   const cells = unfit === undefined ? attacked : [unfit, ...attacked]
   const count = (verdict: Verdict) => cells.filter((cell) => cell.verdict === verdict).length
   const [leaked, voided] = [count('leaked'), count('void')]
+  const { attacker, victim } = stage.pair
   return {
+    model: attacker === victim ? attacker : 'hybrid',
     database: stage.survey.database,
     server: stage.survey.server,
     cells,
@@ -222,7 +244,7 @@ function judge(
       total: cells.filter(({ controlFired }) => controlFired !== undefined).length,
     },
     uncloned: stage.uncloned,
-    empty: [...stage.empty].map(([table, reason]) => ({ table, reason })),
+    empty: [...stage.scenes.victim.empty].map(([table, reason]) => ({ table, reason })),
     residuals: RESIDUALS,
     later: LATER_SURFACES,
     isolated: leaked === 0 && voided === 0,
@@ -243,7 +265,7 @@ function judgeCell(
     target: cell.detail === undefined ? cell.target : `${cell.target} (${cell.detail})`,
     verb: cell.verb,
   }
-  const reason = whyNotApplicable(stage, cell)
+  const reason = whyNotApplicable(stage, attack, cell)
   const result = results.get(keyOf(attack, cell))
   const control = controls.get(keyOf(attack, cell))
   if (reason !== undefined || result === undefined || control === undefined)

@@ -9,7 +9,8 @@ import { planRows, type RowPlan } from '../../src/seed/row-plan.ts'
 import { readSchemaFacts, type SchemaFacts, type TableFacts } from '../../src/seed/schema-facts.ts'
 import { insertSql, seedRows, VICTIM_ONLY } from '../../src/seed/seed-rows.ts'
 import type { Arena } from '../../src/verify/arena.ts'
-import { ATTACKER, removeVictim, strip, VICTIM } from '../../src/verify/stage.ts'
+import { strip } from '../../src/verify/stage-arena.ts'
+import { ATTACKER, removeTenant, VICTIM } from '../../src/verify/stage-tenants.ts'
 import type { Keys, Peer } from './peer.ts'
 
 export interface PeerStage {
@@ -32,9 +33,9 @@ export async function setPeerStage(adminUrl: string, peer: Peer, schema: string,
     const whole = await server.create()
     const { facts, plan } = await build(onDatabase(adminUrl, whole), peer, schema, keys, app.name)
     const bare = await server.create(whole)
-    await onConnection(onDatabase(adminUrl, bare), (client) => strip(client, facts))
+    await onConnection(onDatabase(adminUrl, bare), (client) => strip(client, [facts]))
     const alone = await server.create(whole)
-    await onConnection(onDatabase(adminUrl, alone), (client) => removeVictim(client, facts))
+    await onConnection(onDatabase(adminUrl, alone), (client) => removeTenant(client, facts, VICTIM))
     const stage = { adminUrl, peer, facts, plan, app, names: { whole, bare, alone } }
     return { facts, withArena: (kind, fn) => withArena(stage, kind, fn), close }
   } catch (error) {
@@ -135,6 +136,7 @@ async function withArena<T>(
       empty: new Map(),
       attacker: ATTACKER,
       victim: VICTIM,
+      homes: { attacker: undefined, victim: undefined },
       credentials: { attackerKey: 'none', victimKey: 'none' },
       raw: (act, options) => onConnection(appUrl, act, options === undefined ? {} : { options }),
     })

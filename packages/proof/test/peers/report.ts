@@ -32,6 +32,7 @@ const FAMILY_NAMES: Readonly<Record<Family, string>> = {
   SHR: 'what tenants share on a server',
   WEB: 'requests',
   APP: 'the application around it',
+  PLC: 'where tenants live',
 }
 
 /** Returns e.g. `377 refused, 7 leaked`, or `none` where there are no cells. */

@@ -50,6 +50,7 @@ export const contextAttacks: readonly Attack[] = [
     title: 'Leave a context on the connection for the next one',
     arena: 'whole',
     weakness: 'careless',
+    place: 'own',
     cells: (facts) => firstTable(facts, 'a context set for the session'),
     attempt: async (arena, { table }) => {
       const { name } = requireTable(table)
@@ -71,6 +72,7 @@ export const contextAttacks: readonly Attack[] = [
     title: 'Lose the asynchronous context while calls wait for a connection',
     arena: 'whole',
     weakness: 'careless',
+    place: 'both',
     cells: (facts) => readableTable(facts, '200 calls of two tenants at once'),
     attempt: callAtOnce,
   },

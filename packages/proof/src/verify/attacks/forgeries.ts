@@ -129,6 +129,7 @@ export const forgeryAttacks: readonly Attack[] = [
     title: 'Make a seal last longer',
     arena: 'whole',
     weakness: 'unsigned',
+    place: 'own',
     cells: (facts) => firstTable(facts, 'later expiry'),
     attempt: async (arena, { table }) => {
       const own = await ownContextOf(arena)
@@ -140,6 +141,7 @@ export const forgeryAttacks: readonly Attack[] = [
     title: 'Come with the context of an earlier placement',
     arena: 'whole',
     weakness: 'unsigned',
+    place: 'own',
     cells: (facts) => firstTable(facts, 'another epoch'),
     attempt: async (arena, { table }) => {
       const own = await ownContextOf(arena)

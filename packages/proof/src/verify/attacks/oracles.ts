@@ -14,6 +14,7 @@ import {
   refused,
   sqlstateOf,
 } from '../attack.ts'
+import type { Pair } from '../placing.ts'
 
 export const oracleAttacks: readonly Attack[] = [
   {
@@ -21,6 +22,7 @@ export const oracleAttacks: readonly Attack[] = [
     title: 'Ask a unique key whether a value exists',
     arena: 'whole',
     weakness: 'global-keys',
+    notFor: unlessShared,
     cells: keyCells,
     attempt: (arena, cell) => probeKey(arena, cell, ''),
   },
@@ -29,6 +31,7 @@ export const oracleAttacks: readonly Attack[] = [
     title: 'Ask ON CONFLICT DO NOTHING whether a value exists',
     arena: 'whole',
     weakness: 'global-keys',
+    notFor: unlessShared,
     cells: keyCells,
     attempt: (arena, cell) => probeKey(arena, cell, ' on conflict do nothing'),
   },
@@ -37,6 +40,7 @@ export const oracleAttacks: readonly Attack[] = [
     title: 'Ask a foreign key whether a row exists',
     arena: 'whole',
     weakness: 'global-keys',
+    notFor: unlessShared,
     cells: referenceCells,
     attempt: probeReference,
   },
@@ -45,6 +49,7 @@ export const oracleAttacks: readonly Attack[] = [
     title: "Hold on to another tenant's row with a reference",
     arena: 'whole',
     weakness: 'global-keys',
+    notFor: unlessShared,
     cells: (facts) =>
       referenceCells(facts).map((cell) =>
         isPartOfAnother(cell)
@@ -93,6 +98,13 @@ export const oracleAttacks: readonly Attack[] = [
     attempt: provokeError,
   },
 ]
+
+/** A key holds the rows of one table: two tenants meet in it where they share that table. */
+function unlessShared({ attacker, victim }: Pair): string | undefined {
+  return attacker === 'pooled' && victim === 'pooled'
+    ? undefined
+    : 'the two have tables of their own, and no key in common'
+}
 
 /** Keys that a tenant's row could collide on; one that only consists of the tenant has nothing to guess. */
 function keyCells(facts: SchemaFacts): Cell[] {

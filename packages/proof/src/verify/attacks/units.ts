@@ -54,6 +54,7 @@ export const unitAttacks: readonly Attack[] = ATTACKS.map(({ verb, title, sql, a
   title,
   arena: 'bare',
   weakness: 'open',
+  place: 'own',
   cells: (facts) => unitTables(facts, verb),
   attempt: (arena, { table }): Promise<Attempt> => {
     if (table === undefined) throw new Error('Cannot attack a cell without a table')
