@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
-import { install, urlOfDatabase } from 'rowhouse/install'
+import { install, parseRootKey, urlOfDatabase } from 'rowhouse/install'
 import { migrateHome } from '../fleet/migrate-home.ts'
 import type { Migration } from '../fleet/migration.ts'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { platformIdOf } from '../registry/platform-id.ts'
 
 /** One builder of templates per server; who comes second finds it built. */
 const TEMPLATE_LOCK = 7_262_374_403
-
-const PREFIX = 'rowhouse_template_'
 
 /**
  * Makes sure that a server has a database to copy for tenants with one of their own: Rowhouse installed, every
@@ -22,15 +21,16 @@ export async function ensureTemplate(
   server: string,
   migrations: readonly Migration[],
 ): Promise<string> {
+  const prefix = `rowhouse_template_${platformIdOf(parseRootKey(rootKeyText))}_`
   const shared = { server, database: undefined }
   return connections.use(shared, async (client) => {
-    const name = `${PREFIX}${await fingerprintOf(client, migrations)}`
+    const name = `${prefix}${await fingerprintOf(client, migrations)}`
     if (await isReady(client, name)) return name
     await client.query('select pg_advisory_lock($1)', [TEMPLATE_LOCK])
     try {
       if (await isReady(client, name)) return name
       await build(connections, rootKeyText, client, { server, name }, migrations)
-      await dropOthers(client, name)
+      await dropOthers(client, prefix, name)
       return name
     } finally {
       await client.query('select pg_advisory_unlock($1)', [TEMPLATE_LOCK])
@@ -38,10 +38,13 @@ export async function ensureTemplate(
   })
 }
 
-/** Of the migrations and of Rowhouse's own: a template of either's older version is not used again. */
+/**
+ * Of the migrations, of Rowhouse's own, and of the shared database: a template of an older version is not used again, and two
+ * shared databases of one server, whose locks do not meet, have a template each.
+ */
 async function fingerprintOf(client: pg.PoolClient, migrations: readonly Migration[]): Promise<string> {
   const { rows } = await client.query<{ own: string }>(
-    `select string_agg(sha256, '' order by version) as own from rowhouse.migration`,
+    `select current_database() || string_agg(sha256, '' order by version) as own from rowhouse.migration`,
   )
   const hash = createHash('sha256').update(rows[0]?.own ?? '')
   for (const { id, sha256 } of migrations) hash.update(`|${id}|${sha256}`)
@@ -75,10 +78,10 @@ async function build(
 }
 
 /** Older templates: nobody copies them any more. One that is being copied stays until the next time. */
-async function dropOthers(client: pg.PoolClient, current: string): Promise<void> {
+async function dropOthers(client: pg.PoolClient, prefix: string, current: string): Promise<void> {
   const { rows } = await client.query<{ datname: string }>(
     'select datname from pg_database where datname ~ $1 and datname <> $2 and not datallowconn',
-    [`^${PREFIX}[0-9a-f]{16}$`, current],
+    [`^${prefix}[0-9a-f]{16}$`, current],
   )
   for (const { datname } of rows) {
     await client.query(`alter database ${datname} with is_template false`)

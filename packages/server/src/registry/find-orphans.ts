@@ -42,6 +42,13 @@ async function findOnServer(connections: OperatorConnections, server: string): P
       client,
       `select datname as name from pg_database where datname ~ '^t_[a-z0-9_]{2,40}_[0-9a-f]{12}$' and datconnlimit <> -2`,
     ),
+    // Databases belong to the whole server, where another platform may have its own: the comment says whose one is.
+    ours: await names(
+      client,
+      `select d.datname as name from pg_database d, rowhouse.resident r
+        where r.tenant_id = '00000000-0000-0000-0000-000000000000' and d.datconnlimit <> -2
+          and shobj_description(d.oid, 'pg_database') = 'rowhouse ' || left(encode(sha256(r.opad), 'hex'), 8)`,
+    ),
     residents: await names(
       client,
       `select tenant_id as name from rowhouse.resident where tenant_id <> '00000000-0000-0000-0000-000000000000'`,
@@ -56,7 +63,7 @@ async function findOnServer(connections: OperatorConnections, server: string): P
       placed.map((row) => row.schema_name),
     ).map(report('schema', 'belongs to no tenant of the registry')),
     ...missing(
-      here.databases,
+      here.ours,
       placed.map((row) => row.database_name),
     ).map(report('database', 'belongs to no tenant of the registry')),
     ...missing(
