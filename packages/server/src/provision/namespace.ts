@@ -4,7 +4,6 @@ import { equipSharedHome } from '../fleet/equip-shared-home.ts'
 import { migrateHome } from '../fleet/migrate-home.ts'
 import type { Migration } from '../fleet/migration.ts'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
-import { platformIdOf } from '../registry/platform-id.ts'
 import type { ChosenHome } from './register.ts'
 import { ensureTemplate } from './template-database.ts'
 
@@ -43,6 +42,7 @@ export async function makeNamespace(workshop: Workshop, home: ChosenHome): Promi
     })
   }
   if (home.model !== 'database') return
+  const platform = await connections.platformId()
   const template = await ensureTemplate(connections, workshop.rootKeyText, home.server, workshop.migrations)
   await connections.use(shared, async (client) => {
     // Left by a run that was killed: PostgreSQL marks it invalid, or its rights are missing.
@@ -51,7 +51,7 @@ export async function makeNamespace(workshop: Workshop, home: ChosenHome): Promi
     // CREATE DATABASE copies no rights: PUBLIC may connect and make temporary tables until it is said otherwise.
     await client.query(
       `revoke all on database ${home.database} from public;
-       comment on database ${home.database} is 'rowhouse ${platformIdOf(workshop.rootKey)}';
+       comment on database ${home.database} is 'rowhouse ${platform}';
        grant connect on database ${home.database} to rowhouse_app, rowhouse_migrator; grant create on database ${home.database} to rowhouse_owner`,
     )
   })

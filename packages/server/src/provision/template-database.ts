@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
-import { install, parseRootKey, urlOfDatabase } from 'rowhouse/install'
+import { install, urlOfDatabase } from 'rowhouse/install'
 import { migrateHome } from '../fleet/migrate-home.ts'
 import type { Migration } from '../fleet/migration.ts'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
-import { platformIdOf } from '../registry/platform-id.ts'
 
 /** One builder of templates per server; who comes second finds it built. */
 const TEMPLATE_LOCK = 7_262_374_403
@@ -21,7 +20,7 @@ export async function ensureTemplate(
   server: string,
   migrations: readonly Migration[],
 ): Promise<string> {
-  const prefix = `rowhouse_template_${platformIdOf(parseRootKey(rootKeyText))}_`
+  const prefix = `rowhouse_template_${await connections.platformId()}_`
   const shared = { server, database: undefined }
   return connections.use(shared, async (client) => {
     const name = `${prefix}${await fingerprintOf(client, migrations)}`

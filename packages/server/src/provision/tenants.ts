@@ -64,9 +64,11 @@ export async function provisionTenant(
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
     const id = `provision:${job.idempotencyKey}:${attempt}`
     const known = await journal.find<ProvisioningJob, ProvisioningOutcome>(id)
+    const outcomeThen = known?.outcome
+    // An attempt that failed and was undone is over; the next one starts afresh, and may ask for something else.
+    if (outcomeThen?.ok === false && outcomeThen.left.length === 0) continue
     if (known !== undefined) assertSameRequest(job, known.job)
-    // An attempt that failed and was undone is over; the next one starts afresh.
-    if (known?.outcome?.ok === false) continue
+    if (outcomeThen?.ok === false) continue
     const outcome = await journal.run(provisioningWork, id, known?.job ?? job)
     if (outcome.ok) return outcome.home
     throw toError(job, outcome)

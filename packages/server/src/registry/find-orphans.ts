@@ -36,6 +36,7 @@ const PLACED = `select p.tenant_id, t.slug, t.state, p.model, p.database_name, p
 async function findOnServer(connections: OperatorConnections, server: string): Promise<Orphan[]> {
   const placed = (await connections.central.query<PlacedRow>(PLACED, [server])).rows
   const shared = { server, database: undefined }
+  const platform = await connections.platformId()
   const here = await connections.transact(shared, async (client) => ({
     schemas: await names(client, 'select nspname as name from pg_namespace where rowhouse.is_home(nspname)'),
     databases: await names(
@@ -45,9 +46,7 @@ async function findOnServer(connections: OperatorConnections, server: string): P
     // Databases belong to the whole server, where another platform may have its own: the comment says whose one is.
     ours: await names(
       client,
-      `select d.datname as name from pg_database d, rowhouse.resident r
-        where r.tenant_id = '00000000-0000-0000-0000-000000000000' and d.datconnlimit <> -2
-          and shobj_description(d.oid, 'pg_database') = 'rowhouse ' || left(encode(sha256(r.opad), 'hex'), 8)`,
+      `select datname as name from pg_database where datconnlimit <> -2 and shobj_description(oid, 'pg_database') = 'rowhouse ${platform}'`,
     ),
     residents: await names(
       client,

@@ -21,6 +21,9 @@ const CONNECT_TIMEOUT_MS = 10_000
 /** Thousands of databases are visited one after the other; each connection is closed soon after the visit. */
 const IDLE_CLOSE_MS = 1_000
 
+const PLATFORM_ID = `
+  select left(encode(sha256(convert_to(system_identifier || ' ' || current_database(), 'UTF8')), 'hex'), 8) as id from pg_control_system()`
+
 /**
  * Connections of the operator to the central database and to every database of every server.
  *
@@ -31,6 +34,7 @@ export class OperatorConnections {
   readonly central: pg.Pool
   readonly #centralUrl: string
   readonly #pools = new Map<string, pg.Pool>()
+  #platformId: Promise<string> | undefined
 
   constructor(centralUrl: string) {
     this.#centralUrl = centralUrl
@@ -73,6 +77,21 @@ export class OperatorConnections {
         throw error
       }
     })
+  }
+
+  /**
+   * Tells the platforms that share a server apart: eight hexadecimal digits that stand for the central database. Databases
+   * belong to the whole server, so their names or comments carry it.
+   */
+  platformId(): Promise<string> {
+    this.#platformId ??= this.central.query<{ id: string }>(PLATFORM_ID).then(
+      ({ rows }) => rows[0]?.id ?? '',
+      (error) => {
+        this.#platformId = undefined
+        throw error
+      },
+    )
+    return this.#platformId
   }
 
   /** The operator's URL of a database, for what needs a connection of its own kind. A secret. */
