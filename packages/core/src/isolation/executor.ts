@@ -11,7 +11,7 @@ import type { ServerCheck } from './guarded-client.ts'
 import { Lanes } from './lanes.ts'
 import { PoolerMemory, type StatementNaming, type WireMode } from './pooler-probe.ts'
 import { ReplicaContextStatements } from './replica-context.ts'
-import type { ScopedClient, ScopedClientConfig } from './scoped-client.ts'
+import type { Follow, ScopedClient, ScopedClientConfig } from './scoped-client.ts'
 import { type PoolRoute, ScopedPool } from './scoped-pool.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
 import type { ServerVariant } from './server-variant.ts'
@@ -47,6 +47,8 @@ export interface ExecutorConfig {
   readonly recordWait: (context: TenantContext, waitedMs: number) => void
   /** Where the public pool sends work of tenants that live elsewhere. */
   readonly route?: PoolRoute
+  /** Where checked-out connections of tenants that moved go on; makes no sense of replicas. */
+  readonly follow?: (from: Executor) => Follow
   /** For replicas: what their connections are checked for, and the cluster they have to be of. */
   readonly replica?: { readonly check: ServerCheck; readonly system: string }
   /** What differs on a kind of server that is more than PostgreSQL. */
@@ -199,7 +201,7 @@ export class Executor implements Holder {
     return new Promise((resolve, reject) => {
       const limitMs = (context.timeoutMs ?? this.#config.statementTimeoutMs) + STALL_GRACE_MS
       const stalled = setTimeout(() => {
-        ;(client as unknown as ClientInternals).connection.stream.destroy()
+        ;(client.serving as unknown as ClientInternals).connection.stream.destroy()
         reject(
           new UnavailableError('ERR_TIMEOUT', `Cannot finish the statement: no answer within ${limitMs} ms`, {
             tenantId: context.tenant.id,
@@ -207,7 +209,7 @@ export class Executor implements Holder {
         )
       }, limitMs).unref()
       const onAbort = () => {
-        void cancelRunning(client).finally(() => reject(cancelled(context, signal?.reason)))
+        void cancelRunning(client.serving).finally(() => reject(cancelled(context, signal?.reason)))
       }
       signal?.addEventListener('abort', onAbort, { once: true })
       work
@@ -248,6 +250,7 @@ export class Executor implements Holder {
       tripwire: this.#tripwire(),
       record: (context, error, cost) => this.#record(context, error, cost),
       isShort: () => this.#budget.isShort,
+      follow: this.#config.follow?.(this),
       takePlace: () => this.#takePlace(),
     }
   }

@@ -16,7 +16,7 @@ import { Executor, type ExecutorConfig, type RunOptions } from './executor.ts'
 import { asksPrimary } from './replica.ts'
 import { POSITION_TEXT, type PositionRow } from './replica-position.ts'
 import { type OpenReplica, ReplicaReads } from './replica-reads.ts'
-import { type ScopedClient, toStatement } from './scoped-client.ts'
+import { type Follow, type ScopedClient, toStatement } from './scoped-client.ts'
 import type { Statement, StatementCost } from './scoped-query.ts'
 import type { StatementKind } from './statement-kind.ts'
 import { UsageMeter } from './usage.ts'
@@ -246,9 +246,22 @@ export class Router {
       lanes: central ? this.#config.lanes : Math.min(this.#config.lanes, 1) * (variant?.lanes ?? 1),
       record: (context, error, cost) => this.#record(context, error, cost),
       recordWait: (context, waitedMs) => this.usage.recordWait(context, waitedMs),
+      follow: (from) => this.#follow(from),
       ...(central ? { route: this } : {}),
     }
     return new Executor(config, this.#sealer, this.#budgetOf(server))
+  }
+
+  #follow(from: Executor): Follow {
+    return {
+      knownOf: ({ tenant }) => this.#sealer.currentTenant(tenant),
+      toNewHome: async (context, known, refused) => {
+        if (context.tenant === PLATFORM) throw refused
+        await this.#refresh(context, known, refused)
+        const executor = await this.#executorOf(this.#sealer.currentTenant(context.tenant))
+        return executor === from ? undefined : executor.checkOut(context)
+      },
+    }
   }
 
   #record(context: TenantContext, error: Error | undefined, cost: StatementCost): void {

@@ -1,7 +1,9 @@
 import type pg from 'pg'
 import { findTenantContext, type TenantContext } from '../context/tenant-context.ts'
 import { StatementError, TenantContextError } from '../errors.ts'
+import { isContextRefused } from '../postgres/database-error.ts'
 import type { ClientInternals, QueryConfig, WireConnection } from '../postgres/pg-internals.ts'
+import type { Tenant } from '../tenant/tenant.ts'
 import type { Preamble } from './context-statement.ts'
 import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
 import { ScopedQuery, type ScopeHost, type Statement, type StatementCallback } from './scoped-query.ts'
@@ -15,6 +17,28 @@ export interface ScopedClientConfig extends GuardedClientConfig {
   /** Tells whether others wait for a connection of this server: one that is given back, or idle, is then closed. */
   readonly isShort: () => boolean
   readonly record: (context: TenantContext, error: Error | undefined, cost: Parameters<StatementCallback>[2]) => void
+  /** Finds where the tenant of a refused statement lives now; not given where nobody lives for good. */
+  readonly follow?: Follow | undefined
+}
+
+/** How work that was sent to an old home goes on in the new one. */
+export interface Follow {
+  /** Returns what is known of the tenant now, to compare with when its seal is refused. */
+  knownOf(context: TenantContext): Tenant
+  /**
+   * Returns a connection to the new home, to be released like any other; undefined when this one leads there. Throws
+   * `refused` when the registry knows of nothing newer.
+   */
+  toNewHome(context: TenantContext, known: Tenant, refused: Error): Promise<(ScopedClient & pg.PoolClient) | undefined>
+}
+
+interface OpenBlock {
+  readonly context: TenantContext
+  scoped: boolean
+  /** What opened it, to be repeated elsewhere: BEGIN and what was set for it. */
+  readonly opening: Statement[]
+  /** True once a statement has done something in it: then it stays where it is. */
+  ran: boolean
 }
 
 /**
@@ -27,11 +51,15 @@ export interface ScopedClientConfig extends GuardedClientConfig {
  *
  * Whose work it is comes from two sources that must agree: the tenant the connection was checked out for, and the
  * context of the code that calls `query()`. A connection kept from another request is therefore refused.
+ *
+ * Where the tenant has moved while the connection was checked out, its first statement is refused. Nothing has run then,
+ * and it goes on, with all that follow until the release, over a successor: a connection to the new home.
  */
 export class ScopedClient extends GuardedClient implements ScopeHost {
   readonly #config: ScopedClientConfig
   #owner: TenantContext | undefined
-  #block: { readonly context: TenantContext; scoped: boolean } | undefined
+  #block: OpenBlock | undefined
+  #successor: (ScopedClient & pg.PoolClient) | undefined
   #tainted = false
 
   constructor(config: ScopedClientConfig) {
@@ -50,14 +78,21 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
   }
 
   /** Takes it back. Returns true when it must not serve another tenant and has to be closed. */
-  unassign(): boolean {
+  unassign(broken: boolean | Error | undefined): boolean {
     this.#owner = undefined
+    this.#successor?.release(broken)
+    this.#successor = undefined
     const { _activeQuery, _queryQueue } = this as unknown as { _activeQuery: unknown; _queryQueue: unknown[] }
     return this.#tainted || !this.#isIdle() || Boolean(_activeQuery) || _queryQueue.length > 0
   }
 
   taint(): void {
     this.#tainted = true
+  }
+
+  /** The connection that does the work: this one, or the one to the tenant's new home. */
+  get serving(): ScopedClient {
+    return this.#successor ?? this
   }
 
   /** No block is open but one that a failed scope has left, which the next scope ends. */
@@ -87,7 +122,8 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
   openScope(query: ScopedQuery): Preamble | undefined {
     const statements = this.contexts
     if (this.#isIdle()) {
-      this.#block = query.kind === 'begin' ? { context: query.context, scoped: false } : undefined
+      const begins = query.kind === 'begin'
+      this.#block = begins ? { context: query.context, scoped: false, opening: [], ran: false } : undefined
       return query.kind === 'begin' ? statements.begin() : statements.scope(query.context, true, query.after)
     }
     if (query.kind === 'end') return statements.end()
@@ -97,19 +133,60 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
   }
 
   /** Runs a statement as `context`, whatever the calling code's context is. For the library's own callers. */
-  run(context: TenantContext, statement: Statement): Promise<pg.QueryResult> {
+  async run(context: TenantContext, statement: Statement): Promise<pg.QueryResult> {
+    if (this.#successor !== undefined) return this.#successor.run(context, statement)
+    const { follow } = this.#config
+    const known = follow?.knownOf(context)
+    try {
+      return await this.#runHere(context, statement)
+    } catch (error) {
+      if (known === undefined || !isContextRefused(error) || !this.#mayLeave()) throw error
+      return this.#leave(context, statement, known, error as Error)
+    }
+  }
+
+  #runHere(context: TenantContext, statement: Statement): Promise<pg.QueryResult> {
     return new Promise((resolve, reject) => {
       const query = new ScopedQuery(statement, context, this, (error, result, cost) => {
         this.#config.record(context, error, cost)
-        if (error !== undefined) reject(error)
-        else resolve(result as pg.QueryResult)
+        if (error !== undefined) return reject(error)
+        this.#note(statement)
+        resolve(result as pg.QueryResult)
       })
       super.query(query as unknown as pg.Submittable)
     })
   }
 
+  #note(statement: Statement): void {
+    if (this.#block === undefined) return
+    if (statement.kind === 'begin' || statement.kind === 'settings') this.#block.opening.push(statement)
+    else this.#block.ran = true
+  }
+
+  /** Statements sent behind the refused one have their own answers, from here. */
+  #mayLeave(): boolean {
+    const { _queryQueue } = this as unknown as { _queryQueue: unknown[] }
+    return this.#owner !== undefined && this.#block?.ran !== true && _queryQueue.length === 0
+  }
+
+  async #leave(context: TenantContext, statement: Statement, known: Tenant, refused: Error): Promise<pg.QueryResult> {
+    const opening = this.#block?.opening ?? []
+    if (opening.length > 0) await this.#runHere(context, ROLLBACK)
+    const successor = await this.#config.follow?.toNewHome(context, known, refused)
+    // Given back meanwhile, as by an abort: nobody would release it any more.
+    if (this.#owner === undefined) {
+      successor?.release()
+      throw refused
+    }
+    this.#successor = successor
+    const run = (each: Statement) => (successor ?? this).run(context, each)
+    for (const each of opening) await run(each)
+    return run(statement)
+  }
+
   /** Sends a Submittable (cursor, copy stream) into the transaction block that is open. */
   runForeign<T extends pg.Submittable>(submittable: T): T {
+    if (this.#successor !== undefined) return this.#successor.runForeign(submittable)
     return super.query(submittable)
   }
 
@@ -121,6 +198,7 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
    */
   // biome-ignore lint/suspicious/noExplicitAny: pg declares nine overloads; this is the one implementation behind them
   override query(config: any, values?: any, callback?: any): any {
+    if (this.#successor !== undefined) return this.#successor.query(config, values, callback)
     if (typeof config?.submit === 'function') return this.#queryForeign(config)
     if (typeof values === 'function' || typeof callback === 'function') throw callbackRefused()
     try {
@@ -155,6 +233,8 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     return ambient
   }
 }
+
+const ROLLBACK: Statement = { text: 'rollback', kind: 'end' }
 
 /** Reads the argument shapes `pg` takes. @throws {TypeError} when there is no text */
 export function toStatement(config: string | QueryConfig, values?: readonly unknown[]): Statement {

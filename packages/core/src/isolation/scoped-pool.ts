@@ -131,7 +131,7 @@ export class ScopedPool extends pg.Pool {
       // A second release must not touch the connection, which may serve another tenant by now: pg throws.
       if (released) return release(error)
       released = true
-      const discard = client.unassign()
+      const discard = client.unassign(error)
       release(error || discard || this.#config.isShort())
       this.#gate.leave(context.tenant)
     }

@@ -136,7 +136,7 @@ export class Block {
   /** Stops what runs now. The connection is closed afterwards, so that a late signal hits nobody else. */
   async cancel(): Promise<void> {
     this.#broken = true
-    await cancelRunning(this.client)
+    await cancelRunning(this.client.serving)
   }
 
   end(): void {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createNeighbours, type Neighbours, testModel } from '../support/tenants.ts'
 
 /** A slice of what `npm run soak` does a million times. The seed makes a failure repeatable. */
-const SWITCHES = testModel() === 'pooled' ? 20_000 : 4_000
+const SWITCHES = testModel() === 'pooled' ? 20_000 : 2_000
 const IN_FLIGHT = 64
 const SEED = 20_260_801
 

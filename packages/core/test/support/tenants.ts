@@ -53,7 +53,7 @@ const MODELS = ['pooled', 'schema', 'database', 'hybrid', 'split'] as const
 export type TestModel = (typeof MODELS)[number]
 
 /** `note` has unit scope; both tenants own rows 1 to 3 with the same ids, so that only the tenant tells them apart. */
-const SCHEMA = `
+export const SCHEMA = `
   create table item (
     tenant_id uuid not null, id bigint not null, label text not null, primary key (tenant_id, id));
   create table note (
