@@ -20,11 +20,14 @@ export {
   type ProvisionedTenant,
 } from './control-plane.ts'
 // Migrations of the fleet
+export { type DriftedHome, type DriftOptions, type DriftReport, findDrift } from './fleet/drift.ts'
 export type { FleetEvent, FleetReport, HomeFailure, HomeLeft } from './fleet/fleet-events.ts'
 export type { FleetHome } from './fleet/fleet-homes.ts'
 export { nameOfHome } from './fleet/homes.ts'
 export { type LintFinding, type LintOptions, lintMigration, lintMigrations } from './fleet/lint.ts'
 export { type ReadMigrationsOptions, readMigrations } from './fleet/migration-folder.ts'
+export type { Difference, RepairPlan } from './fleet/repair.ts'
+export { repairHome } from './fleet/repair-home.ts'
 export {
   type FleetOrder,
   type FleetPlan,

@@ -6,6 +6,7 @@ import { FINDINGS } from '../exit-code.ts'
 import { printJson, printRows } from '../print.ts'
 import { homeOf, lintLines, printLeft } from '../print-fleet.ts'
 import { countText, toned } from '../terminal.ts'
+import { driftCommand } from './migrate-drift.ts'
 import { resumeCommand, upCommand } from './migrate-up.ts'
 
 interface PlanFlags extends ConfigFlags {
@@ -118,6 +119,6 @@ function printStatus(io: Io, found: FleetStatus): void {
 }
 
 export const migrateRoutes = buildRouteMap({
-  routes: { plan, up: upCommand, resume: resumeCommand, status },
-  docs: { brief: 'Migrations of the fleet: plan, up, resume, status' },
+  routes: { plan, up: upCommand, resume: resumeCommand, status, drift: driftCommand },
+  docs: { brief: 'Migrations of the fleet: plan, up, resume, status, drift' },
 })
