@@ -95,6 +95,33 @@ begin
 end
 $$;
 
+-- What a migrator has to know of a home before it begins, in one answer: is it there, is it empty, what ran in it, is it
+-- frozen, which versions are these, and is the login bound by policies.
+create function rowhouse.home_state(schema_name text) returns jsonb
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  own_home constant text := case when schema_name = 'public' then '' else schema_name end;
+  space constant regnamespace := to_regnamespace(quote_ident(schema_name));
+  ledger jsonb;
+begin
+  select coalesce(jsonb_agg(jsonb_build_object('home', a.home, 'id', a.id, 'sha256', a.sha256) order by a.applied_at, a.id), '[]') into ledger
+    from rowhouse.applied_migration a where a.home in (own_home, '*');
+  return jsonb_build_object(
+    'there', space is not null,
+    'ledger', ledger,
+    -- By what depends on the schema: pg_class has no index by schema, and holds the relations of all tenants.
+    'empty', not jsonb_path_exists(ledger, '$[*] ? (@.home != "*")') and not exists (
+      select from pg_depend d join pg_class c on c.oid = d.objid
+       where d.refclassid = 'pg_namespace'::regclass and d.refobjid = space and d.classid = 'pg_class'::regclass and c.relkind in ('r', 'p')),
+    'freeze', (select to_jsonb(f) from rowhouse.ddl_freeze f where f.home = own_home and f.until > now()),
+    'installation', current_setting('server_version_num') || ' ' || (select max(m.version) from rowhouse.migration m)
+                    || coalesce((select ' citus' from pg_extension where extname = 'citus'), ''),
+    'bypasses', (select r.rolsuper or r.rolbypassrls and pg_has_role(session_user, 'rowhouse_owner', 'usage') from pg_roles r where r.rolname = session_user));
+end
+$$;
+
 -- Protects the tables of a home that a migration made or changed; names of tables that are not there, or that belong to
 -- no tenant, are passed over. Unit scope is kept where the migration asked for it. Returns the statements it ran: after
 -- the same migration they do the same in the next home, where nothing but the name of the schema differs.
@@ -106,6 +133,7 @@ declare
   own record;
   plan text[];
   change text;
+  ungranted text;
   ran text[] := '{}';
 begin
   for own in
@@ -116,6 +144,16 @@ begin
        and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
      order by c.oid
   loop
+    -- A column that was added, the most frequent of all migrations, needs one grant and not all of them again.
+    select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into ungranted
+      from pg_attribute a
+     where own.walled and a.attrelid = own.target and a.attnum > 0 and not a.attisdropped and a.attname <> 'tenant_id'
+       and a.attgenerated = '' and a.attidentity <> 'a' and a.attacl is null;
+    if ungranted is not null then
+      change := format('grant update (%s) on %s to rowhouse_app;', ungranted, own.target);
+      execute change;
+      ran := ran || change;
+    end if;
     select coalesce(array_agg(p.statement order by p.step) filter (where p.kind = 'change'), '{}') into plan
       from rowhouse.plan_protect(own.target, own.unit_scope) p
      -- A foreign key that binds new rows only is the first of two migrations; the second validates it. The doctor tells
@@ -143,6 +181,9 @@ as $$
 declare
   strays text;
 begin
+  if cardinality(names) = (select count(*) from pg_class c where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relname = any (names)) then
+    return;
+  end if;
   select string_agg(quote_ident(n.name), ', ' order by n.name) into strays
     from unnest(names) n (name)
    where not exists (select from pg_class c where c.relnamespace = to_regnamespace(quote_ident(schema_name)) and c.relname = n.name)
@@ -244,7 +285,7 @@ begin atomic
 end;
 
 grant execute on function
-  rowhouse.protect_home(text, text[]), rowhouse.assert_walled(text, text[]), rowhouse.assert_own(text, text[]),
+  rowhouse.home_state(text), rowhouse.protect_home(text, text[]), rowhouse.assert_walled(text, text[]), rowhouse.assert_own(text, text[]),
   rowhouse.force_policies(text, text[], boolean), rowhouse.enter_homes()
 to rowhouse_migrator;
 

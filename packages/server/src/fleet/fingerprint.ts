@@ -40,8 +40,10 @@ export type ObjectKind =
 const QUERY = `
   with space as (select oid from pg_namespace where nspname = $1),
   relation as materialized (
-    select c.* from pg_class c, space
-     where c.relnamespace = space.oid and c.relkind in ('r', 'p', 'v', 'm', 'S') and c.relname <> all ($2::text[])
+    -- By what depends on the schema: pg_class has no index by schema, and holds the relations of all tenants.
+    select c.* from space, pg_depend s, pg_class c
+     where s.refclassid = 'pg_namespace'::regclass and s.refobjid = space.oid and s.classid = 'pg_class'::regclass
+       and c.oid = s.objid and c.relkind in ('r', 'p', 'v', 'm', 'S') and c.relname <> all ($2::text[])
        and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
   ),
   tables as materialized (select * from relation where relkind in ('r', 'p'))

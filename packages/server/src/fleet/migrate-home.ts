@@ -101,19 +101,16 @@ export async function migrateHome(
   }
 }
 
+/** Answer of `rowhouse.home_state`. */
 interface HomeState {
-  readonly rows: readonly LedgerRow[]
-  readonly freeze: Freeze | undefined
-  readonly empty: boolean
-  readonly bypasses: boolean
-}
-
-interface Place {
   readonly there: boolean
   readonly empty: boolean
-  readonly bypasses: boolean
+  readonly ledger: readonly LedgerRow[]
+  readonly freeze: { readonly token: string; readonly reason: string; readonly until: string } | null
   /** Versions of PostgreSQL and of the schema `rowhouse`. */
   readonly installation: string
+  /** The login itself is bound by no policy. */
+  readonly bypasses: boolean
 }
 
 /** What protected tables in homes this process has been to. */
@@ -139,16 +136,22 @@ class HomeWork {
   }
 
   async run(migrations: readonly Migration[]): Promise<MigratedHome> {
-    const { rows, freeze, empty, bypasses } = await this.#retrying(() => this.#lockAndRead())
+    const { ledger: rows, freeze, empty, bypasses } = await this.#retrying(() => this.#lockAndRead())
     const { pending, published, unknown } = findBacklog(rows, migrations, this.#options.allowNewer === true)
     const ran = new Set(rows.filter(({ home }) => home !== REFERENCES).map(({ id }) => id))
-    const frozen = pending.length > 0 ? freeze : undefined
-    const unused = empty && ran.size === 0
-    if (frozen === undefined) await this.#apply(pending, { home: this.#schema, published, unused, bypasses })
+    const frozen = pending.length > 0 ? this.#frozenBy(freeze) : undefined
+    const target = { home: this.#schema, published, unused: empty, bypasses }
+    if (frozen === undefined) await this.#apply(pending, target)
     const applied = frozen === undefined ? pending.map(({ id }) => id) : []
     const now = new Set([...ran, ...applied])
     const present = [...migrations.filter(({ id }) => now.has(id)), ...unknown]
     return { applied, head: present.at(-1)?.id, digest: digestOf(present), retries: this.#retries, frozen }
+  }
+
+  /** Whoever froze the home migrates it all the same. */
+  #frozenBy(freeze: HomeState['freeze']): Freeze | undefined {
+    if (freeze === null || freeze.token === this.#options.freezeToken) return undefined
+    return { reason: freeze.reason, until: new Date(freeze.until) }
   }
 
   async end(): Promise<void> {
@@ -158,12 +161,15 @@ class HomeWork {
   }
 
   async #apply(pending: readonly Migration[], target: Target): Promise<void> {
-    for (const group of inGroups(pending, target.unused)) {
+    const groups = inGroups(pending, target.unused)
+    for (const group of groups) {
       this.#options.signal?.throwIfAborted()
       const [first] = group
       if (first === undefined) continue
       await this.#retrying(() =>
-        fitsTransaction(first, target.unused) ? this.#transact(group, target) : this.#runAlone(first, target),
+        fitsTransaction(first, target.unused)
+          ? this.#transact(group, target, group === groups.at(-1) && this.#schema !== '')
+          : this.#runAlone(first, target),
       )
     }
   }
@@ -172,45 +178,29 @@ class HomeWork {
   async #lockAndRead(): Promise<HomeState> {
     const home = this.#schema
     this.#visited = true
-    const results = (await this.#client.query(`
-      ${opening({ home: '' }, this.#limits)};
-      select pg_advisory_lock(${homeLockKey(home)});
-      select home, id, sha256 from rowhouse.applied_migration where home in ('${home}', '${REFERENCES}') order by applied_at, id;
-      select token, reason, until from rowhouse.ddl_freeze where home = '${home}' and until > now();
-      select exists (select from pg_namespace where nspname = '${home || 'public'}') as there,
-             current_setting('server_version_num') || ' ' || (select max(version) from rowhouse.migration)
-               || coalesce((select ' citus' from pg_extension where extname = 'citus'), '') as installation,
-             (select rolsuper or rolbypassrls and pg_has_role(session_user, 'rowhouse_owner', 'usage')
-                from pg_roles where rolname = session_user) as bypasses,
-             not exists (select from pg_class where relnamespace = to_regnamespace('${home || 'public'}') and relkind in ('r', 'p')) as empty;
-      commit`)) as unknown as pg.QueryResult[]
-    const [state, freezes, ledger] = results.slice(0, -1).reverse()
-    const {
-      there = false,
-      empty = false,
-      installation = '',
-      bypasses = false,
-    } = (state?.rows[0] ?? {}) as Partial<Place>
-    if (!there) throw new RangeError(`Cannot migrate schema "${home}": it does not exist in this database`)
-    this.#installation = installation
-    const freeze = freezes?.rows[0] as (Freeze & { token: string }) | undefined
-    const isOurs = freeze !== undefined && freeze.token === this.#options.freezeToken
-    return {
-      rows: (ledger?.rows ?? []) as LedgerRow[],
-      freeze: freeze === undefined || isOurs ? undefined : { reason: freeze.reason, until: freeze.until },
-      empty,
-      bypasses,
+    // The state is read by a statement of its own, so that it is seen as it is behind the lock.
+    const results = (await this.#client.query(
+      `begin; set local role rowhouse_owner; set local lock_timeout = ${this.#limits.lockTimeoutMs};
+       select pg_advisory_lock(${homeLockKey(home)}); select rowhouse.home_state('${home || 'public'}') as state; commit`,
+    )) as unknown as pg.QueryResult<{ state: HomeState }>[]
+    const state = results.at(-2)?.rows[0]?.state
+    if (state?.there !== true) {
+      throw new RangeError(`Cannot migrate schema "${home}": it does not exist in this database`)
     }
+    this.#installation = state.installation
+    return state
   }
 
-  async #transact(group: readonly Migration[], target: Target): Promise<void> {
+  async #transact(group: readonly Migration[], target: Target, isLast: boolean): Promise<void> {
     const key = memoKey(group, target.home, this.#installation)
     const remembered = key === undefined ? undefined : PROTECTION.find(key, target.home)
     const begin = opening(target, this.#limits)
     const pieces = toPieces(group, target, remembered)
     try {
-      const text = [begin, ...pieces.map(({ sql }) => sql), 'commit'].join('\n;\n')
+      const ending = isLast ? ['commit', `select pg_advisory_unlock(${homeLockKey(target.home)})`] : ['commit']
+      const text = [begin, ...pieces.map(({ sql }) => sql), ...ending].join('\n;\n')
       const results = (await this.#client.query(text)) as unknown as pg.QueryResult[]
+      if (isLast) this.#visited = false
       if (key === undefined || remembered !== undefined) return
       const found = results.find(({ fields }) => fields?.[0]?.name === 'protect_home')?.rows[0]
       if (found !== undefined) PROTECTION.keep(key, target.home, found.protect_home)

@@ -23,8 +23,21 @@ export class ProtectionMemo {
   keep(key: string, home: string, statements: readonly string[]): void {
     const [oldest] = this.#known.keys()
     if (this.#known.size >= MOST && oldest !== undefined) this.#known.delete(oldest)
-    this.#known.set(key, home === '' ? statements : statements.map((each) => each.replaceAll(home, HOME)))
+    const merged = mergeAlterations(statements)
+    this.#known.set(key, home === '' ? merged : merged.map((each) => each.replaceAll(home, HOME)))
   }
+}
+
+/** One ALTER TABLE for those that follow each other on one table: each would lock it and write it down again. */
+function mergeAlterations(statements: readonly string[]): string[] {
+  const merged: string[] = []
+  for (const statement of statements) {
+    const [, table, action] = /^alter table (\S+) ([^;]+);$/.exec(statement) ?? []
+    const previous = merged.at(-1)
+    if (table === undefined || previous?.startsWith(`alter table ${table} `) !== true) merged.push(statement)
+    else merged[merged.length - 1] = `${previous.slice(0, -1)}, ${action};`
+  }
+  return merged
 }
 
 /**

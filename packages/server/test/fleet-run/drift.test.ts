@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findDrift } from '../../src/fleet/drift.ts'
-import { snapshotHome } from '../../src/fleet/fingerprint.ts'
 import type { Migration } from '../../src/fleet/migration.ts'
 import { repairHome } from '../../src/fleet/repair-home.ts'
 import { migrateUp } from '../../src/fleet/run.ts'
 import { createFleet, type TestFleet, type TestTenant } from './fleet.ts'
-import { manyTables, migrationsOf } from './folder.ts'
+import { migrationsOf } from './folder.ts'
 
 const SCHEMA = `
   create table port (code text primary key, name text not null);
@@ -184,25 +183,5 @@ describe('findDrift()', () => {
     expect(report.drifted[0]?.differences).toMatchObject([
       { change: 'missing', object: { kind: 'index', name: 'only_here_idx' } },
     ])
-  })
-
-  it('reads a home of 30 tables fast', async () => {
-    const wide = await createFleet()
-    try {
-      const home = await wide.add('wide')
-      const many = await migrationsOf({ '0001-many.sql': manyTables(30) })
-      await migrateUp(wide.connections, many)
-      const times: number[] = []
-      for (let n = 0; n < 10; n += 1) {
-        await wide.connections.transact(home, async (client) => {
-          const startedMs = performance.now()
-          await snapshotHome(client, home.schema, [])
-          times.push(performance.now() - startedMs)
-        })
-      }
-      console.log('fingerprint of 30 tables, ms:', times.map((ms) => ms.toFixed(1)).join(' '))
-    } finally {
-      await wide.close()
-    }
   })
 })

@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { install } from 'rowhouse/install'
 import { startPostgres } from 'rowhouse-embedded'
+import { snapshotHome } from '../../src/fleet/fingerprint.ts'
 import { migrateHome } from '../../src/fleet/migrate-home.ts'
 import { migrateUp } from '../../src/fleet/run.ts'
 import { OperatorConnections } from '../../src/registry/operator-connections.ts'
@@ -44,6 +45,7 @@ async function measure(url: string): Promise<Record<string, number>> {
     const ms = await time(() => migrateUp(connections, migrations, { perServer: PARALLEL, waves: [{ name: 'all' }] }))
     fleet.push(names.length / (ms / 1000))
   }
+  const fingerprintMs = await fingerprints(connections, names)
   const freshMs = await freshHomes(url, await migrationsOf(files))
   await connections.close()
   return {
@@ -52,8 +54,9 @@ async function measure(url: string): Promise<Record<string, number>> {
     noopMs: round(noopMs),
     barePerSecond: round(median(bare)),
     fleetPerSecond: round(median(fleet)),
-    ratio: round((100 * median(fleet)) / median(bare)) / 100,
+    ratio: Math.round((100 * median(fleet)) / median(bare)) / 100,
     freshSchemaMs: round(freshMs),
+    fingerprintMs: round(fingerprintMs),
   }
 }
 
@@ -89,6 +92,16 @@ async function bareLoop(url: string, names: readonly string[], column: string): 
     await client.end()
   }
   await Promise.all(Array.from({ length: PARALLEL }, work))
+}
+
+async function fingerprints(connections: OperatorConnections, names: readonly string[]): Promise<number> {
+  const times: number[] = []
+  for (const schema of names.slice(0, 40)) {
+    await connections.transact({ server: 'main', database: undefined }, async (client) => {
+      times.push(await time(() => snapshotHome(client, schema, [])))
+    })
+  }
+  return median(times)
 }
 
 /** Median time of a schema that is made and filled, as provisioning does. */

@@ -1,4 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { FleetEvent } from '../../src/fleet/fleet-events.ts'
 import { freezeHome, thawHome } from '../../src/fleet/freeze.ts'
 import { migrateUp, planMigrations, resumeFleet } from '../../src/fleet/run.ts'
@@ -289,6 +294,55 @@ describe('migrateUp()', () => {
     expect(report).toMatchObject({ outcome: 'stopped', reason: 'the run was told to stop', done: 1 })
     expect(await resumeFleet(fleet.connections, migrations)).toMatchObject({ outcome: 'done' })
     expect(await countWith('abort')).toBe(fleet.homes.length)
+  })
+
+  it('goes on after its process was killed in a wave', async () => {
+    const name = '0010-killed.sql'
+    const text = 'select pg_advisory_xact_lock_shared(5152); alter table shipment add column killed int;'
+    const migrations = await also(name, text)
+    const folder = await mkdtemp(join(tmpdir(), 'rowhouse-fleet-'))
+    await Promise.all(Object.entries(files).map(([file, content]) => writeFile(join(folder, file), content)))
+    await fleet.admin.query('select pg_advisory_lock(5152)')
+    const script = join(import.meta.dirname, 'fleet-child.ts')
+    const args = ['--conditions=source', '--import', 'tsx', script, fleet.central.adminUrl, folder]
+    const child = spawn(process.execPath, args, { stdio: 'inherit' })
+    const waiting = `select from pg_stat_activity where wait_event = 'advisory' and query like '%5152%' and pid <> pg_backend_pid()`
+    await vi.waitUntil(async () => (await fleet.admin.query(waiting)).rowCount !== 0, { timeout: 60_000, interval: 10 })
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    await fleet.admin.query('select pg_advisory_unlock(5152)')
+    await vi.waitUntil(async () => (await fleet.admin.query(waiting)).rowCount === 0, { timeout: 20_000, interval: 10 })
+    expect(await resumeFleet(fleet.connections, migrations)).toMatchObject({ outcome: 'done', left: [] })
+    expect(await countWith('killed')).toBe(fleet.homes.length)
+    const { rows } = await fleet.admin.query(`select state from rowhouse.fleet_run where operator = 'killed'`)
+    expect(rows).toEqual([{ state: 'interrupted' }])
+    await rm(folder, { recursive: true })
+  })
+
+  it('ends when the connection that holds its lock is lost', async () => {
+    const migrations = await also(
+      '0011-lost.sql',
+      'select pg_advisory_xact_lock_shared(5153); alter table shipment add column lost int;',
+    )
+    await fleet.admin.query('select pg_advisory_lock(5153)')
+    const started = createSignal()
+    const run = migrateUp(fleet.connections, migrations, {
+      home: { lockTimeoutMs: 60_000 },
+      onEvent: (event) => {
+        if (event.type === 'wave-started') started.give()
+      },
+    }).catch((error: unknown) => error)
+    await started.given
+    await fleet.admin.query(
+      `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and objid = (7262374404 & 4294967295)::oid`,
+    )
+    await fleet.admin.query('select pg_advisory_unlock(5153)')
+    expect(await run).toMatchObject({
+      code: 'ERR_DATABASE_UNAVAILABLE',
+      message: expect.stringMatching(/^Cannot go on: the connection that held the fleet's lock is lost .*run again$/),
+    })
+    expect(await resumeFleet(fleet.connections, migrations)).toMatchObject({ outcome: 'done' })
+    expect(await countWith('lost')).toBe(fleet.homes.length)
   })
 
   it('says which options make no sense', () => {
