@@ -51,8 +51,8 @@ export const RESIDUALS: readonly Residual[] = [
   {
     id: 'ORA-10',
     title: 'Sizes and row counts',
-    what: 'pg_class.reltuples and pg_relation_size tell how large a pooled table is, for all tenants together.',
-    instead: 'Give a sensitive tenant a schema or a database of its own.',
+    what: 'pg_class.reltuples and pg_relation_size tell how large a table is: a pooled one for all tenants together, one in the schema of a tenant for that one. Read by another tenant, the latter answers with an error, or with nothing where it is empty.',
+    instead: 'Give a sensitive tenant a database of its own.',
   },
   {
     id: 'ORA-12',

@@ -21,6 +21,7 @@ const FILE = '../../src/doctor/rules/policy/installed-objects.ts'
 
 const SQL_FOLDER = new URL('../../../core/sql/', import.meta.url)
 const FILES = readdirSync(SQL_FOLDER)
+  .filter((name) => name.endsWith('.sql'))
   .sort()
   .map((name) => readFileSync(new URL(name, SQL_FOLDER), 'utf8'))
 /** The first one that was ever described. */

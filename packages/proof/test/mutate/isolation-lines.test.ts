@@ -14,6 +14,7 @@ import { takeSurvey } from '../../src/doctor/survey.ts'
 
 const FOLDER = new URL('../../../core/sql/', import.meta.url)
 const FILES = readdirSync(FOLDER)
+  .filter((name) => name.endsWith('.sql'))
   .sort()
   .map((name) => ({ name, lines: readFileSync(new URL(name, FOLDER), 'utf8').split('\n') }))
 

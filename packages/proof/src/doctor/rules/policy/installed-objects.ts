@@ -610,7 +610,7 @@ export const INSTALLED_OBJECTS: readonly InstalledObject[] = [
     versions: [5],
     majors: [15, 16, 17, 18],
     object: 'routine rowhouse.assert_own(text,text[])',
-    fingerprint: '99ecefc899926725bf6f0f8c81adfdaf2dc9f1fabdcdd91ec1960ae84ccdb918',
+    fingerprint: '75a2b0dd77b2e1a4299add7d5b958c4f012cae51c46dad558042426b93fa8a78',
   },
   {
     versions: [5],
@@ -697,6 +697,12 @@ export const INSTALLED_OBJECTS: readonly InstalledObject[] = [
     fingerprint: '62cdc6a35590025d58a46c3cae6af61f0f57735d48eccd73a0d10ccb1e75d94e',
   },
   {
+    versions: [5],
+    majors: [15, 16, 17, 18],
+    object: 'routine rowhouse.force_policies(text,text[],boolean)',
+    fingerprint: '67c4d8e19c206d9f567b97cab37fbf62d774bbe78cb19dd172734d4ea4d58d6f',
+  },
+  {
     versions: [2, 3, 4, 5],
     majors: [15, 16, 17, 18],
     object: 'routine rowhouse.foreign_key_by_tenant(pg_constraint)',
@@ -713,6 +719,12 @@ export const INSTALLED_OBJECTS: readonly InstalledObject[] = [
     majors: [15, 16, 17, 18],
     object: 'routine rowhouse.hold()',
     fingerprint: 'ae2c09dce700f76c55ece7aa483d622ccf72248703103386212e68e49e75316f',
+  },
+  {
+    versions: [5],
+    majors: [15, 16, 17, 18],
+    object: 'routine rowhouse.home_state(text)',
+    fingerprint: '0412daab48cf827036dbd52fef41786cc74542410b9f31dc55b660debd7eb359',
   },
   {
     versions: [4, 5],
@@ -826,7 +838,7 @@ export const INSTALLED_OBJECTS: readonly InstalledObject[] = [
     versions: [5],
     majors: [15, 16, 17, 18],
     object: 'routine rowhouse.protect_home(text,text[])',
-    fingerprint: 'b1acd9b8de85bf59eb000c83fd7b4ac8c41c0a30da02cc3e5ffc28bcf84dde5f',
+    fingerprint: '0742f5ff27189ba6568db1f397be2973be1a3c812819481f5df5e6f92bbf5329',
   },
   {
     versions: [2, 3, 4, 5],
