@@ -78,7 +78,7 @@ export async function distributeWith(client: Pick<pg.ClientBase, 'query'>): Prom
  *
  * @throws {MigrationError} `ERR_MIGRATION_FAILED` naming workers that did not do so
  */
-export async function closeWorkers(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
+async function closeWorkers(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
   const { rows } = await client.query<{ failed: string | null }>(
     `select string_agg(format('%s:%s: %s', nodename, nodeport, result), '; ') filter (where not success) as failed
        from run_command_on_workers('select rowhouse.close_worker()')`,
@@ -86,6 +86,12 @@ export async function closeWorkers(client: Pick<pg.ClientBase, 'query'>): Promis
   const failed = rows[0]?.failed
   if (failed == null) return
   throw new MigrationError('ERR_MIGRATION_FAILED', `Cannot close the workers to the application: ${failed}`)
+}
+
+/** As `closeWorkers` on a coordinator of Citus, nothing elsewhere. */
+export async function closeWorkersOfCitus(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
+  const { rowCount } = await client.query(`select from pg_extension where extname = 'citus'`)
+  if (rowCount === 1) await closeWorkers(client)
 }
 
 interface ForeignKey {

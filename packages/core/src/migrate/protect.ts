@@ -3,6 +3,7 @@ import { IsolationError, StatementError, type TableFault } from '../errors.ts'
 import { RAISED, SQLSTATE } from '../postgres/sqlstate.ts'
 import { withAdminConnection } from './admin-connection.ts'
 import { toAdminError } from './admin-error.ts'
+import { closeWorkersOfCitus } from './citus-distribute.ts'
 
 export interface TableToProtect {
   /** As in SQL, with a schema where it is not on the search path: `shipment`, `app."Order"`. */
@@ -57,6 +58,7 @@ export async function protect({ url, tables, references = [], dryRun = false }: 
       for (const table of tables) plans.push(await plan(client, table))
       if (!dryRun) await apply(client, tables, plans)
       await client.query(dryRun ? 'rollback' : 'commit')
+      if (!dryRun) await closeWorkersOfCitus(client)
       return plans
     } catch (error) {
       await client.query('rollback').catch(() => {})

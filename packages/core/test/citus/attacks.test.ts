@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
-import { installCitus, parseRootKey } from 'rowhouse/install'
+import { installCitus, parseRootKey, protect } from 'rowhouse/install'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Sealer } from '../../src/seal/seal.ts'
 import { urlOf, withAdminClient } from '../support/admin-client.ts'
@@ -420,6 +420,13 @@ describe.skipIf(CITUS_URL === undefined)(`attacks on tenants of a Citus server (
       })
       expect(await planted()).toBe(3)
       await platform.coordinator.query(`delete from shipment where note like 'planted%'`)
+    })
+
+    it('is refused after the table was protected again: its grants reach workers, and are taken from them', async () => {
+      await platform.coordinator.query('alter table shipment add column later integer')
+      const [plan] = await protect({ url: platform.coordinatorUrl, tables: [{ name: 'shipment' }] })
+      expect(plan?.changes.length).toBeGreaterThan(0)
+      await expect(plant(workerUrl(1), 'shipment')).rejects.toMatchObject({ code: REFUSED })
     })
 
     it('is why a coordinator with shards of its own is refused', async () => {

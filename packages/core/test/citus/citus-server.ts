@@ -2,7 +2,7 @@ import pg from 'pg'
 import { createRowhouse, type Rowhouse, type RowhouseOptions } from 'rowhouse'
 import { createTenantAdmin, distribute, installCitus, parseRootKey } from 'rowhouse/install'
 import { withAdminClient } from '../support/admin-client.ts'
-import { createCitusCluster } from '../support/citus-cluster.ts'
+import { type CitusCluster, createCitusCluster } from '../support/citus-cluster.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 export interface CitusTenant {
@@ -18,6 +18,7 @@ export interface CitusPlatform {
   /** Superuser's URLs of coordinator and workers, in this order. */
   readonly nodeUrls: readonly string[]
   readonly coordinatorUrl: string
+  readonly spare: CitusCluster['spare']
   readonly appUrl: string
   readonly tenants: readonly CitusTenant[]
   open(options?: Partial<RowhouseOptions>): Promise<Rowhouse>
@@ -52,9 +53,9 @@ const SCHEMA = `
 /** Rows per tenant in `shipment`. */
 export const SHIPMENTS = 20
 
-export async function createCitusPlatform(tenantCount: number): Promise<CitusPlatform> {
+export async function createCitusPlatform(tenantCount: number, withSpare = false): Promise<CitusPlatform> {
   const central = await createTestDatabase()
-  const { coordinatorUrl, nodeUrls, appUrl: appUrlWith, drop } = await createCitusCluster()
+  const { coordinatorUrl, nodeUrls, appUrl: appUrlWith, spare, drop } = await createCitusCluster(withSpare)
   await installCitus({ url: coordinatorUrl, rootKey: central.rootKey, appPassword: central.appPassword })
   await withAdminClient(coordinatorUrl, (client) => client.query(SCHEMA))
   await distribute({ url: coordinatorUrl })
@@ -80,6 +81,7 @@ export async function createCitusPlatform(tenantCount: number): Promise<CitusPla
     coordinator,
     nodeUrls,
     coordinatorUrl,
+    spare,
     appUrl,
     tenants,
     addTenant,
