@@ -1,12 +1,12 @@
 import { installCitus, rebalance } from 'rowhouse/install'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withAdminClient } from '../support/admin-client.ts'
-import { CITUS_URL, needsCitus } from '../support/citus-cluster.ts'
+import { CITUS_URL, whyCitus } from '../support/citus-cluster.ts'
 import { type CitusPlatform, createCitusPlatform, SHIPMENTS } from './citus-server.ts'
 
 const RESIDENTS = `select md5(string_agg(r::text, ',' order by tenant_id)) as digest from rowhouse.resident r`
 
-describe.skipIf(CITUS_URL === undefined)(`a node that comes later (${needsCitus})`, () => {
+describe.skipIf(CITUS_URL === undefined)(`a node that comes later (needs ROWHOUSE_TEST_CITUS_URL: ${whyCitus})`, () => {
   let platform: CitusPlatform
   beforeAll(async () => {
     platform = await createCitusPlatform(6, true)

@@ -4,7 +4,8 @@ import { urlOf, withAdminClient } from './admin-client.ts'
 /** Coordinator of a cluster with at least two workers, as superuser; see docs/guides/citus.md. */
 export const CITUS_URL = process.env.ROWHOUSE_TEST_CITUS_URL
 
-export const needsCitus = `needs ROWHOUSE_TEST_CITUS_URL: the URL of a superuser on a coordinator${CITUS_URL ? '' : ', which is not set'}`
+/** For titles: `needs ROWHOUSE_TEST_CITUS_URL: …`. */
+export const whyCitus = `a superuser's URL of a coordinator${CITUS_URL ? '' : ', which is not set'}`
 
 /** A database of its own on each node of the cluster, known to each other, without Rowhouse. */
 export interface CitusCluster {
