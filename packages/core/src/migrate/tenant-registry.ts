@@ -270,7 +270,7 @@ export function requireHostName(host: string): string {
 }
 
 /** The rule of the registry's column. @throws {RangeError} */
-export function requirePlan(plan: string): void {
+function requirePlan(plan: string): void {
   if (/^[a-z0-9][a-z0-9_-]{0,62}$/.test(plan)) return
   throw new RangeError(`Cannot use "${plan}" as a plan: wanted 1 to 63 lower-case letters, digits, "-" and "_"`)
 }

@@ -28,7 +28,7 @@ export interface CitusPlatform {
 }
 
 export const UNIT_1 = '00000000-0000-4000-8000-000000000001'
-export const UNIT_2 = '00000000-0000-4000-8000-000000000002'
+const UNIT_2 = '00000000-0000-4000-8000-000000000002'
 
 /** All tenants own rows with the same ids, so that only the tenant tells them apart. */
 const SCHEMA = `

@@ -41,7 +41,7 @@ export interface OtherServer {
 }
 
 /** Returns the namespace provisioning would choose. */
-export function namespaceOf({ id, slug }: NamedTenant): string {
+function namespaceOf({ id, slug }: NamedTenant): string {
   return `t_${slug.replaceAll('-', '_')}_${id.slice(-12)}`
 }
 

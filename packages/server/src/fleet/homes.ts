@@ -29,15 +29,6 @@ export async function registerHome(central: Runner, home: HomeToRegister): Promi
   await central.query(REGISTER, [server, database, schema, tenantId, head, digest])
 }
 
-/** Takes a home off the list: its schema or database is gone. */
-export async function unregisterHome(
-  central: Runner,
-  { server, database = '', schema = '' }: HomeAddress,
-): Promise<void> {
-  const text = 'delete from rowhouse.fleet_home where (server, database_name, schema_name) = ($1, $2, $3)'
-  await central.query(text, [server, database, schema])
-}
-
 /** Names a home for people: `eu-1`, `eu-1/t_acme_…`, `eu-1, database "t_acme_…"`. */
 export function nameOfHome({ server, database, schema }: HomeAddress): string {
   return `${server}${database === undefined ? '' : `, database "${database}"`}${schema === undefined ? '' : `, schema "${schema}"`}`
