@@ -70,11 +70,9 @@ export async function settle({ connections, rootKey }: Workshop, home: ChosenHom
 
 /** Brings the tenant's tables to the newest version; those of a copied database are, and are looked at all the same. */
 export async function bringUpToDate({ connections, migrations }: Workshop, home: ChosenHome): Promise<void> {
-  // The first tenant of a server makes the tables all others will share; later they change in waves.
-  if (home.model === 'pooled') {
-    await equipSharedHome(connections, migrations, home.server)
-    return
-  }
+  // The first tenant of a server makes the tables all others share, reference tables among them; later they change in waves.
+  if (home.model !== 'database') await equipSharedHome(connections, migrations, home.server)
+  if (home.model === 'pooled') return
   await connections.use(home, (client) => migrateHome(client, { schema: home.schema }, migrations))
 }
 

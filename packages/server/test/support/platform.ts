@@ -51,18 +51,24 @@ create index leg_shipment_idx on leg (tenant_id, shipment_id);
 
 export const SETTINGS = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }
 
+/** Writes a folder of migrations with one file. */
+export async function writeSchema(schema = SCHEMA): Promise<{ folder: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'rowhouse-migrations-'))
+  await writeFile(join(folder, '0001-init.sql'), schema)
+  return { folder, remove: () => rm(folder, { recursive: true }) }
+}
+
 /** @param oldServer  where the data of `old-1` are kept, for tests that kill it and start it again */
 export async function createPlatform(
   options: Partial<ControlPlaneOptions> = {},
   schema = SCHEMA,
   oldServer: { dataDir?: string; port?: number } = {},
 ): Promise<Platform> {
-  const [central, old, folder] = await Promise.all([
+  const [central, old, { folder, remove }] = await Promise.all([
     createTestDatabase(),
     startPostgres({ major: 15, settings: SETTINGS, ...oldServer }),
-    mkdtemp(join(tmpdir(), 'rowhouse-migrations-')),
+    writeSchema(schema),
   ])
-  await writeFile(join(folder, '0001-init.sql'), schema)
   const appUrl = new URL(old.url)
   appUrl.username = 'rowhouse_app'
   appUrl.password = central.appPassword
@@ -115,7 +121,7 @@ export async function createPlatform(
       await old.stop()
       await dropOwnDatabases(central)
       await central.drop()
-      await rm(folder, { recursive: true })
+      await remove()
     },
   }
 }
