@@ -39,8 +39,8 @@ export interface Made extends StageOptions {
 
 /** The arena at the victim's, and the others. */
 export interface OpenArena extends Arena {
-  /** Where an attack takes place. @throws {Error} for the attacker's own where the two live otherwise: those attacks are run where both live alike */
-  at(place: Place): Arena
+  /** Where an attack takes place; made when it is first asked for. @throws {Error} for the attacker's own where the two live otherwise: those attacks are run where both live alike */
+  at(place: Place): Promise<Arena>
   close(): Promise<void>
 }
 
@@ -104,25 +104,24 @@ export async function openArena(
       raw: rawOf(made, where, weakness),
     })
     const victim = await arenaOn(ground, 'victim')
-    const arenas: Partial<Record<Place, Arena>> = { victim }
-    if (made.pair.attacker === made.pair.victim) {
-      if (made.templates.own === undefined || made.templates.central === undefined) {
-        arenas.own = await arenaOn(ground, 'own', victim.library)
-        arenas.both = await arenaOn(ground, 'both', await openAtHome(made, opened, victim, weakness))
-      } else {
-        const own = await open(made.templates.own)
-        arenas.own = await arenaOn(own, 'own')
-        const routed = await openRouted(made, opened, weakness, { victim: ground, own })
-        arenas.both = await arenaOn(ground, 'both', routed)
-      }
+    const own = once(() => open(made.templates.own ?? made.templates.victim))
+    const places: Readonly<Record<Place, () => Promise<Arena>>> = {
+      victim: async () => victim,
+      own: once(async () =>
+        ownDatabases(made) ? arenaOn(await own(), 'own') : arenaOn(ground, 'own', victim.library),
+      ),
+      both: once(async () =>
+        ownDatabases(made)
+          ? arenaOn(ground, 'both', await openRouted(made, opened, weakness, { victim: ground, own: await own() }))
+          : arenaOn(ground, 'both', await openAtHome(made, opened, victim, weakness)),
+      ),
     }
     return {
       ...victim,
-      at: (place) => {
-        const arena = arenas[place]
-        if (arena === undefined)
+      at: async (place) => {
+        if (place !== 'victim' && made.pair.attacker !== made.pair.victim)
           throw new Error(`Cannot attack at "${place}": the two tenants live in different models`)
-        return arena
+        return places[place]()
       },
       close: () => opened.close(),
     }
@@ -131,6 +130,14 @@ export async function openArena(
     throw error
   }
 }
+
+/** Databases are copied for attacks that need them, and most runs have none of those. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
+}
+
+const ownDatabases = ({ templates }: Made): boolean => templates.own !== undefined
 
 async function openGround(
   made: Made,

@@ -27,7 +27,7 @@ export interface Templates {
   readonly central: string
 }
 
-/** As provisioning names them, so that `rowhouse.is_home` holds. */
+/** For people to read, in the shape that `rowhouse.is_home` knows. */
 export function homesOf({ attacker, victim }: Pair): Homes {
   const name = ({ slug, id }: TenantRef) => `t_${slug.replaceAll('-', '_')}_${id.slice(-12)}`
   return {
@@ -95,8 +95,9 @@ export async function layOut(
     }
     return name
   }
-  // A home that lies beside is nobody's in a database of one tenant; it stays empty of rights for the others.
   const victim = await without([ATTACKER])
+  // Between models nothing is attacked but the victim's: nobody goes to the attacker's own.
+  if (pair.attacker !== pair.victim) return { victim, own: undefined, central: whole }
   const own = await without([VICTIM])
   return { victim, own, central: await without([ATTACKER, VICTIM]) }
 }

@@ -1,6 +1,10 @@
+import { SCRATCH, toOperatorError } from '../operator/operator-error.ts'
 import { type Pair, pairsOf, type VerifyModel } from './placing.ts'
 import { setStage } from './stage.ts'
 import { attackStage, type Verdict, type VerifyOptions, type VerifyReport } from './verify.ts'
+
+type VerifyModelOptions = Omit<VerifyOptions, 'pair'>
+type Progress = NonNullable<VerifyOptions['onProgress']>
 
 /**
  * As `verify`, on tenants that live as `model` says: in shared tables, in a schema each, in a database each, or (`hybrid`)
@@ -8,26 +12,49 @@ import { attackStage, type Verdict, type VerifyOptions, type VerifyReport } from
  *
  * @throws what `verify` throws
  */
-export async function verifyModel(options: Omit<VerifyOptions, 'pair'>, model: VerifyModel): Promise<VerifyReport> {
+export async function verifyModel(options: VerifyModelOptions, model: VerifyModel): Promise<VerifyReport> {
   const started = performance.now()
   const pairs = pairsOf(model)
   const reports: VerifyReport[] = []
-  for (const [index, pair] of pairs.entries()) {
-    const stage = await setStage({ ...options, pair })
-    try {
-      const onProgress: VerifyOptions['onProgress'] = (done, total, what) =>
-        options.onProgress?.(
-          index * total + done,
-          pairs.length * total,
-          pairs.length === 1 ? what : `${named(pair)}: ${what}`,
-        )
-      const report = await attackStage(stage, { ...options, onProgress })
-      reports.push(pairs.length === 1 ? report : withPair(report, pair))
-    } finally {
-      await stage.close()
-    }
+  const waiting = pairs.entries()
+  const tell = progressOf(options, pairs.length)
+  const work = async () => {
+    for (const [index, pair] of waiting) reports[index] = await attackPair(options, pair, tell(index, pair))
   }
-  return merge(reports, performance.now() - started)
+  // All end before any failure is told: what one has made on the server is gone then.
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(AT_ONCE, pairs.length) }, work))
+  const failed = ended.find((end) => end.status === 'rejected')
+  if (failed !== undefined) {
+    options.signal?.throwIfAborted()
+    throw toOperatorError(failed.reason, SCRATCH)
+  }
+  return merge(
+    pairs.length === 1 ? reports : reports.map((report, index) => withPair(report, pairs[index] as Pair)),
+    performance.now() - started,
+  )
+}
+
+/** Pairs attacked side by side: half of the time goes into databases being made and dropped. */
+const AT_ONCE = 2
+
+async function attackPair(options: VerifyModelOptions, pair: Pair, onProgress: Progress): Promise<VerifyReport> {
+  options.signal?.throwIfAborted()
+  const stage = await setStage({ ...options, pair })
+  try {
+    return await attackStage(stage, { ...options, onProgress })
+  } finally {
+    await stage.close()
+  }
+}
+
+/** One count over all pairs, whichever is ahead. */
+function progressOf({ onProgress }: VerifyModelOptions, pairs: number): (index: number, pair: Pair) => Progress {
+  const done: number[] = Array.from({ length: pairs }, () => 0)
+  return (index, pair) => (count, total, what) => {
+    done[index] = count
+    const all = done.reduce((sum, each) => sum + each, 0)
+    onProgress?.(all, pairs * total, pairs === 1 ? what : `${named(pair)}: ${what}`)
+  }
 }
 
 function named({ attacker, victim }: Pair): string {

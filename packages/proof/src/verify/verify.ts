@@ -185,7 +185,7 @@ export async function findLeak(stage: Stage, change: string, signal?: AbortSigna
 async function attempt(arena: OpenArena, attack: Attack, cell: Cell): Promise<Attempt> {
   try {
     const place = placeOf(attack)
-    return await attack.attempt(place === 'victim' ? arena : arena.at(place), cell)
+    return await attack.attempt(place === 'victim' ? arena : await arena.at(place), cell)
   } catch (error) {
     return broken(describe(error))
   }
