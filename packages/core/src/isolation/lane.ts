@@ -130,7 +130,8 @@ export class Lane implements ScopeHost {
     if (owed > 0 || (client === this.#client && !this.#config.isShort())) return
     // Not at once: `pg` is still inside its handler of the last answer.
     setImmediate(() => {
-      if ((this.#owed.get(client) ?? 0) > 0) return
+      // All that were in flight on a lost connection come by here.
+      if ((this.#owed.get(client) ?? 0) > 0 || (client as unknown as ClientInternals)._ending) return
       if (client === this.#client) this.#client = undefined
       this.#owed.delete(client)
       client.end().catch(() => {})

@@ -3,6 +3,7 @@ import type { PoolClient, QueryResultRow } from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import type { TenantContext } from '../context/tenant-context.ts'
 import { StatementError } from '../errors.ts'
+import { toRowhouseError } from '../postgres/database-error.ts'
 import type { Router } from './router.ts'
 import type { ScopedClient } from './scoped-client.ts'
 import { Block } from './transaction.ts'
@@ -87,7 +88,10 @@ const ASSERT_RESIDENT = 'select coalesce((select id from rowhouse.sealed), rowho
 
 async function openReadOnly(router: Router, context: TenantContext, signal?: AbortSignal): Promise<Block> {
   const scoped = { ...context, readOnly: true }
-  const block = new Block(await router.checkOut(scoped, signal), scoped)
+  const client = await router.checkOut(scoped, signal).catch((error) => {
+    throw toRowhouseError(error, context.tenant.id)
+  })
+  const block = new Block(client, scoped)
   try {
     await block.run('begin isolation level repeatable read read only')
     // A cursor asks nothing of the tables before its first rows are fetched, and COPY cannot carry the context: this

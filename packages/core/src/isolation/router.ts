@@ -40,8 +40,6 @@ export interface ServerEntry {
 const MAX_DATABASES = 500
 /** The primary is there: a replica that cannot be reached shall not be waited for, in milliseconds. */
 const REPLICA_CONNECT_TIMEOUT_MS = 2_000
-/** How often an unknown server makes the registry be read again, in milliseconds. */
-const SERVERS_MIN_AGE_MS = 1_000
 
 /**
  * Sends each statement to the database its tenant lives in.
@@ -59,7 +57,6 @@ export class Router {
   readonly #executors = new Map<string, Executor>()
   readonly #replicas: ReplicaReads
   #servers: ReadonlyMap<string, ServerEntry> = new Map()
-  #serversReadMs = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
   #directory: TenantDirectory | undefined
   #listServers: (() => Promise<readonly ServerEntry[]>) | undefined
@@ -223,12 +220,11 @@ export class Router {
     )
   }
 
+  /** A placement names no server the registry does not have, so one that is unknown here was added since the last look. */
   #readServers(): Promise<void> {
-    if (performance.now() - this.#serversReadMs < SERVERS_MIN_AGE_MS) return Promise.resolve()
     this.#reading ??= (this.#listServers?.() ?? Promise.resolve([]))
       .then((entries) => {
         this.#servers = new Map(entries.map((entry) => [entry.name, entry]))
-        this.#serversReadMs = performance.now()
       })
       .finally(() => {
         this.#reading = undefined
