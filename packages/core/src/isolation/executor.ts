@@ -5,7 +5,7 @@ import { isContextMissing } from '../postgres/database-error.ts'
 import type { ClientInternals } from '../postgres/pg-internals.ts'
 import type { Sealer } from '../seal/seal.ts'
 import { cancelRunning } from './cancel.ts'
-import type { ConnectionBudget, Holder } from './connection-budget.ts'
+import { type ConnectionBudget, type Holder, MIN_SLICE_MS } from './connection-budget.ts'
 import { ContextStatements } from './context-statement.ts'
 import type { ServerCheck } from './guarded-client.ts'
 import { Lanes } from './lanes.ts'
@@ -65,8 +65,6 @@ export interface RunOptions {
 /** How long the server gets, beyond statement_timeout, before a connection that says nothing is cut. */
 const STALL_GRACE_MS = 5_000
 
-/** A busy connection serves its database at least this long before it gives way: opening one costs some 5 ms. */
-const MIN_SLICE_MS = 50
 /** Tenants with a database of their own are many and rest most of the time. */
 const IDLE_CLOSE_MS = 10_000
 

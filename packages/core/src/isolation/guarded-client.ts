@@ -85,6 +85,8 @@ export class GuardedClient extends pg.Client {
   readonly #config: GuardedClientConfig
   readonly #mark: string | undefined
   #mode: WireMode = POOLED_UNNAMED
+  /** When it was connected, in `performance.now()` milliseconds. */
+  openedMs = 0
 
   constructor(config: GuardedClientConfig) {
     const sendsOptions = config.preparedStatements !== false && config.pooler.sendsOptions
@@ -122,6 +124,7 @@ export class GuardedClient extends pg.Client {
     this.once('end', leave)
     try {
       await super.connect()
+      this.openedMs = performance.now()
     } catch (error) {
       // A connection that never stood may end without saying so.
       leave()

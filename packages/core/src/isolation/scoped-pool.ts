@@ -2,6 +2,7 @@ import pg from 'pg'
 import { requireTenantContext, type TenantContext } from '../context/tenant-context.ts'
 import { UnavailableError } from '../errors.ts'
 import type { QueryConfig } from '../postgres/pg-internals.ts'
+import { MIN_SLICE_MS } from './connection-budget.ts'
 import { FairGate, type GateLimits } from './fair-gate.ts'
 import { assertMayListen } from './merging-clients.ts'
 import { callbackRefused, ScopedClient, type ScopedClientConfig, toStatement } from './scoped-client.ts'
@@ -122,6 +123,11 @@ export class ScopedPool extends pg.Pool {
     return undefined
   }
 
+  /** Tells whether somebody else is to have the connection: at once when nobody waits here, otherwise after its slice. */
+  #givesWay({ openedMs }: ScopedClient): boolean {
+    return this.#config.isShort() && (this.#gate.waiting === 0 || performance.now() - openedMs > MIN_SLICE_MS)
+  }
+
   async #acquire(context: TenantContext): Promise<ScopedClient & pg.PoolClient> {
     const client = (await this.#config.pooler.connect(() => super.connect())) as unknown as ScopedClient & pg.PoolClient
     client.assign(context)
@@ -132,7 +138,7 @@ export class ScopedPool extends pg.Pool {
       if (released) return release(error)
       released = true
       const discard = client.unassign(error)
-      release(error || discard || this.#config.isShort())
+      release(error || discard || this.#givesWay(client))
       this.#gate.leave(context.tenant)
     }
     return client

@@ -127,6 +127,15 @@ describe(`${DATABASES} databases on ${BUDGET} connections`, () => {
     expect(greedy).toBeGreaterThan(before)
   })
 
+  it('open no connection per statement when two of them have much to do', async () => {
+    const { rowhouse } = await open()
+    const places = recordPlaces()
+    const asked = Array.from({ length: 400 }, (_, i) => crowd.tenants[i % 2]?.slug as string)
+    const seen = await Promise.all(asked.map((slug) => rowhouse.withTenant(slug, WORK[1] as (typeof WORK)[number])))
+    expect(seen).toEqual(asked)
+    expect(places.length).toBeLessThan(asked.length / 2)
+  })
+
   it('refuse in bounded time, with server, setting and a time to come back, while transactions hold all of them', async () => {
     const { rowhouse, name } = await open({ waitTimeoutMs: 400 })
     const holders: Promise<unknown>[] = []
