@@ -82,12 +82,18 @@ function proofOnOlderServers(): TestProjectConfiguration[] {
 
 /**
  * The same promises for tenants that live elsewhere (`createNeighbours`), each file where it has something to show:
- * leftovers and the tripwire's neighbours need one connection that serves both tenants.
+ * turns, leftovers and the tripwire's neighbours need one connection that serves both tenants.
  */
 function placementProjects(): TestProjectConfiguration[] {
   if (process.env.ROWHOUSE_TEST_DATABASE_URL) return []
   const everywhere = ['isolation/walls', 'isolation/transactions', 'isolation/cross-tenant', 'isolation/rotation']
-  const oneDatabase = [...everywhere, 'isolation/leftovers', 'isolation/tripwire', 'isolation/concurrency']
+  const oneDatabase = [
+    ...everywhere,
+    'isolation/turns',
+    'isolation/leftovers',
+    'isolation/tripwire',
+    'isolation/concurrency',
+  ]
   const orms = ['orm/kysely', 'orm/drizzle', 'orm/prisma']
   const tests = {
     // Without Prisma: it writes its schema into every statement, and a client knows one schema only.
