@@ -65,11 +65,12 @@ export interface RowhouseOptions {
   readonly poolSize?: number
   /**
    * Connections of this process to one server, over all databases of it. Thousands of databases share them in turns.
+   * At least 2: one is for the registry.
    * @defaultValue `poolSize` and `lanes` together
    */
   readonly connectionsPerServer?: number
   /**
-   * Pipelined connections that carry short statements of all tenants; 0 turns them off. One keeps one core of the server
+   * Pipelined connections that carry short statements of all tenants; with 0, one is left for the registry alone. One keeps one core of the server
    * as busy as one Node process can; a second keeps others going while a slow statement holds the first.
    * @defaultValue 2, or 1 on a machine with one or two cores
    */
@@ -417,6 +418,14 @@ function requireNaming(naming: unknown = 'probe'): StatementNaming {
   )
 }
 
+function requireCount(name: string, value: number, atLeast: number): number {
+  if (Number.isSafeInteger(value) && value >= atLeast) return value
+  throw new ConfigError(
+    'ERR_CONFIG_INVALID',
+    `Cannot set ${name} to ${value}: wanted a whole number from ${atLeast} up`,
+  )
+}
+
 function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'log' | 'onAlarm'> {
   assertTripwire(options)
   if (options.url === undefined || options.url === '') {
@@ -425,7 +434,9 @@ function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'log' | 'onA
       'Cannot start without a database: set DATABASE_URL to a URL of role "rowhouse_app"',
     )
   }
-  const lanes = options.lanes ?? defaultLanes()
+  const poolSize = requireCount('poolSize', options.poolSize ?? DEFAULT_POOL_SIZE, 1)
+  const lanes = requireCount('lanes', options.lanes ?? defaultLanes(), 0)
+  const connections = options.connectionsPerServer ?? poolSize + Math.max(lanes, 1)
   const schema = options.schema ?? 'public'
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
     throw new ConfigError('ERR_CONFIG_INVALID', `Cannot use schema "${schema}": wanted a lower-case identifier`)
@@ -441,8 +452,8 @@ function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'log' | 'onA
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     preparedStatements: requireNaming(options.preparedStatements),
     lanes,
-    poolSize: options.poolSize ?? DEFAULT_POOL_SIZE,
-    connectionsPerServer: options.connectionsPerServer ?? (options.poolSize ?? DEFAULT_POOL_SIZE) + lanes,
+    poolSize,
+    connectionsPerServer: requireCount('connectionsPerServer', connections, 2),
     maxWaiting: options.maxWaiting ?? 10_000,
     maxWaitingPerTenant: options.maxWaitingPerTenant ?? 2_000,
     waitTimeoutMs: options.waitTimeoutMs ?? 5_000,

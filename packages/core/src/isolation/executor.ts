@@ -94,6 +94,7 @@ export class Executor implements Holder {
     this.#lanes = new Lanes({
       ...connection,
       lanes: config.lanes,
+      carriesRegistry: config.keepsLane,
       gate,
       statementTimeoutMs: config.statementTimeoutMs,
       idleCloseMs: config.keepsLane ? Number.POSITIVE_INFINITY : IDLE_CLOSE_MS,

@@ -2,12 +2,15 @@ import { LRUCache } from 'lru-cache'
 import type { QueryResult } from 'pg'
 import type { TenantContext } from '../context/tenant-context.ts'
 import { IsolationError, UnavailableError } from '../errors.ts'
+import { PLATFORM } from '../tenant/platform.ts'
 import { FairGate, type GateLimits } from './fair-gate.ts'
 import { Lane, type LaneConfig } from './lane.ts'
 import { ScopedQuery, type Statement, type StatementCallback } from './scoped-query.ts'
 
 export interface LanesConfig extends LaneConfig {
   readonly lanes: number
+  /** True where the registry is: the platform's statements have a lane even when `lanes` is 0. */
+  readonly carriesRegistry: boolean
   readonly gate: Omit<GateLimits, 'slots'>
   readonly statementTimeoutMs: number
   /** An idle connection is closed after this long, in milliseconds. */
@@ -37,14 +40,17 @@ const STALL_GRACE_MS = 5_000
 /** A few pipelined connections that carry all tenants' short statements, in fair turns. */
 export class Lanes {
   readonly #lanes: readonly Lane[]
+  readonly #forTenants: boolean
   readonly #gate: FairGate
   /** Average time on a lane, in milliseconds, of texts that were slow at least once; infinite for those that cost a lane. */
   readonly #slow = new LRUCache<string, number>({ max: REMEMBERED_SLOW_TEXTS, ttl: LONG_MEMORY_MS })
   readonly #watchdog: NodeJS.Timeout
 
   constructor(config: LanesConfig) {
-    this.#lanes = Array.from({ length: config.lanes }, () => new Lane(config))
-    this.#gate = new FairGate({ ...config.gate, slots: config.lanes * DEPTH })
+    const lanes = config.carriesRegistry ? Math.max(config.lanes, 1) : config.lanes
+    this.#lanes = Array.from({ length: lanes }, () => new Lane(config))
+    this.#forTenants = config.lanes > 0
+    this.#gate = new FairGate({ ...config.gate, slots: lanes * DEPTH })
     const limitMs = config.statementTimeoutMs + STALL_GRACE_MS
     this.#watchdog = setInterval(() => this.#tend(limitMs, config.idleCloseMs), 1_000).unref()
   }
@@ -53,14 +59,17 @@ export class Lanes {
     return this.#gate.waiting
   }
 
-  /** Tells whether a statement belongs here: a read or a write, with the default timeout, and not known to be long. */
+  /**
+   * Tells whether a statement belongs here: a read or a write, with the default timeout, and not known to be long.
+   *
+   * Those of the platform always do: who holds a pooled connection may have to ask the registry where its tenant lives
+   * now, and would wait for itself if that took another one.
+   */
   takes(statement: Statement, context: TenantContext): boolean {
-    return (
-      this.#lanes.length > 0 &&
-      (statement.kind === 'read' || statement.kind === 'write') &&
-      context.timeoutMs === undefined &&
-      (this.#slow.size === 0 || (this.#slow.get(statement.text) ?? 0) < LONG_ON_AVERAGE_MS)
-    )
+    if (statement.kind !== 'read' && statement.kind !== 'write') return false
+    if (context.timeoutMs !== undefined) return false
+    if (context.tenant === PLATFORM) return this.#lanes.length > 0
+    return this.#forTenants && (this.#slow.size === 0 || (this.#slow.get(statement.text) ?? 0) < LONG_ON_AVERAGE_MS)
   }
 
   run(context: TenantContext, statement: Statement, done: StatementCallback): Promise<QueryResult> {

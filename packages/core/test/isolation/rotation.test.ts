@@ -23,6 +23,15 @@ async function raiseEpoch(): Promise<void> {
 }
 
 describe('a tenant’s key', () => {
+  it('is looked up again while every pooled connection is held by those who look', async () => {
+    const few = await n.open({ lanes: 0, poolSize: 2, directoryTtlMs: 3_600_000 })
+    const read = () =>
+      few.withTenant('acme', (db) => db.transaction((tx) => tx.one('select count(*)::int as n from item')))
+    expect(await read()).toEqual({ n: 3 })
+    await raiseEpoch()
+    expect(await Promise.all(Array.from({ length: 6 }, read))).toEqual(Array(6).fill({ n: 3 }))
+  })
+
   it('rotates while statements run: none fails, before, between and after', async () => {
     let running = true
     let served = 0

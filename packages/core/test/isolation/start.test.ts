@@ -33,6 +33,15 @@ describe('createRowhouse() refuses to start', () => {
     await n.admin.query(`drop role ${role}`)
   })
 
+  it.each([
+    [{ poolSize: 0 }, 'Cannot set poolSize to 0: wanted a whole number from 1 up'],
+    [{ lanes: -1 }, 'Cannot set lanes to -1: wanted a whole number from 0 up'],
+    [{ connectionsPerServer: 1 }, 'Cannot set connectionsPerServer to 1: wanted a whole number from 2 up'],
+    [{ poolSize: Number.NaN }, 'Cannot set poolSize to NaN: wanted a whole number from 1 up'],
+  ])('with connections nothing can run on: %o', async (options, message) => {
+    await expect(n.open(options)).rejects.toMatchObject({ code: 'ERR_CONFIG_INVALID', message })
+  })
+
   it('as a stranger, saying what to grant', async () => {
     const url = await login('start_stranger', '')
     await expect(createRowhouse({ url, rootKey: n.database.rootKey })).rejects.toMatchObject({

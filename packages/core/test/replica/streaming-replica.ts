@@ -104,9 +104,11 @@ function describe(primary: EmbeddedPostgres, server: EmbeddedPostgres, folder: s
     }
   }
   const catchUp = async () => {
-    const { rows } = await withAdminClient(primary.url, (admin) =>
-      admin.query('select pg_current_wal_insert_lsn() as lsn'),
-    )
+    // A record of its own, flushed at once: what else is inserted may stay unwritten, and unsent, for seconds.
+    const { rows } = await withAdminClient(primary.url, async (admin) => {
+      await admin.query('set synchronous_commit = local')
+      return admin.query(`select pg_logical_emit_message(true, 'catch-up', '')::text as lsn`)
+    })
     await until(`select pg_last_wal_replay_lsn() >= '${rows[0].lsn}'::pg_lsn as done`)
   }
   const { pid } = JSON.parse(readFileSync(join(folder, 'server.json'), 'utf8')) as { pid: number }

@@ -74,10 +74,11 @@ function describe(name: string): TestDatabase {
   }
 }
 
+/** By copying files: on a server that nobody else works on, that is twice as fast as through the log. */
 async function clone(admin: pg.Client, template: string, name: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await admin.query(`create database ${name} template ${template}`)
+      await admin.query(`create database ${name} template ${template} strategy file_copy`)
       return
     } catch (error) {
       if (!isInUse(error) || attempt === CLONE_ATTEMPTS) throw error
