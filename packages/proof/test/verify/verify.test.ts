@@ -4,7 +4,12 @@ import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { isRowhouseError } from 'rowhouse'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../../../core/test/support/database.ts'
+import {
+  createEmptyDatabase,
+  createTestDatabase,
+  serverMajor,
+  type TestDatabase,
+} from '../../../core/test/support/database.ts'
 import type { Arena } from '../../src/verify/arena.ts'
 import { ATTACKS } from '../../src/verify/attacks.ts'
 import { type Stage, setStage } from '../../src/verify/stage.ts'
@@ -174,7 +179,10 @@ const HOLES: readonly Hole[] = [
   },
 ]
 
-test.each(HOLES)('a hole is found: $what', async ({ sql, found }) => {
+/** Holes are the same on every server; on older ones a few show that they are found there too. */
+const TRIED = serverMajor() === 18 ? HOLES : HOLES.slice(0, 4)
+
+test.each(TRIED)('a hole is found: $what', async ({ sql, found }) => {
   stage ??= await setStage(urls(database))
   expect(await findLeak(stage, `set local search_path = public, pg_catalog; ${sql}`)).toMatch(found)
 })
