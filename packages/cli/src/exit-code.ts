@@ -1,6 +1,6 @@
 import { isRowhouseError, type RowhouseErrorCode } from 'rowhouse'
 
-/** Exit codes: 69, 70 and 78 as in sysexits.h, 1 to 6 ours. */
+/** Exit codes: 65, 66, 69, 70, 74 and 78 as in sysexits.h, 1 to 6 ours. */
 /** Something was found: the command did its work and has bad news. */
 export const FINDINGS = 1
 export const USAGE = 2
@@ -9,8 +9,12 @@ const TENANT = 4
 const ACCESS = 5
 /** A run over the fleet ended before its end; what it did stays, and it can be resumed. */
 export const STOPPED = 6
+/** A backup that cannot be believed. */
+const DATA = 65
+const NO_INPUT = 66
 const UNAVAILABLE = 69
 const SOFTWARE = 70
+const STORAGE = 74
 const CONFIG = 78
 
 /** Exhaustive: a new code does not compile until it says how a command ends with it. */
@@ -24,6 +28,8 @@ const EXIT_CODES = {
   ERR_TENANT_NOT_FOUND: TENANT,
   ERR_TENANT_SUSPENDED: TENANT,
   ERR_TENANT_STATE: TENANT,
+  ERR_IDEMPOTENCY_KEY_REUSED: TENANT,
+  ERR_PROVISIONING_FAILED: TENANT,
   ERR_TENANT_SLUG_INVALID: TENANT,
   ERR_TENANT_SLUG_TAKEN: TENANT,
   ERR_TENANT_DOMAIN_TAKEN: TENANT,
@@ -61,6 +67,13 @@ const EXIT_CODES = {
   ERR_HOOK_UNTRUSTED: SOFTWARE,
   ERR_PLACEMENT_IMPOSSIBLE: TENANT,
   ERR_PLACEMENT_RULE_FAILED: CONFIG,
+  ERR_ARTEFACT_DAMAGED: DATA,
+  ERR_ARTEFACT_FOREIGN: DATA,
+  ERR_ARTEFACT_KEY: DATA,
+  ERR_ARTEFACT_NEWER: DATA,
+  ERR_ARTEFACT_NOT_FOUND: NO_INPUT,
+  ERR_ARTEFACT_STORE: STORAGE,
+  ERR_RESTORE_UNPROVEN: DATA,
 } satisfies Record<RowhouseErrorCode, number>
 
 /** What was typed makes no sense; the parser's own refusals never get this far. */

@@ -45,6 +45,8 @@ export class TenantError extends RowhouseError<
   | 'ERR_TENANT_NOT_FOUND'
   | 'ERR_TENANT_SUSPENDED'
   | 'ERR_TENANT_STATE'
+  | 'ERR_IDEMPOTENCY_KEY_REUSED'
+  | 'ERR_PROVISIONING_FAILED'
   | 'ERR_TENANT_SLUG_INVALID'
   | 'ERR_TENANT_SLUG_TAKEN'
   | 'ERR_TENANT_DOMAIN_TAKEN'
@@ -179,6 +181,17 @@ export interface ServerMisfit {
   readonly reasons: readonly string[]
 }
 
+/** A backup cannot be used, kept, or proved to be what it says. Nothing was written to the tenant. */
+export class ArtefactError extends RowhouseError<
+  | 'ERR_ARTEFACT_DAMAGED'
+  | 'ERR_ARTEFACT_FOREIGN'
+  | 'ERR_ARTEFACT_KEY'
+  | 'ERR_ARTEFACT_NEWER'
+  | 'ERR_ARTEFACT_NOT_FOUND'
+  | 'ERR_ARTEFACT_STORE'
+  | 'ERR_RESTORE_UNPROVEN'
+> {}
+
 /** Union of all error classes, so that `switch (error.code)` narrows. */
 export type AnyRowhouseError =
   | ConfigError
@@ -192,6 +205,7 @@ export type AnyRowhouseError =
   | UnavailableError
   | PlacementError
   | HookError
+  | ArtefactError
 
 /** Closed union of all codes. */
 export type RowhouseErrorCode = AnyRowhouseError['code']

@@ -13,6 +13,7 @@ export type { ReadRouting, ReadsFrom, TenantContext } from './context/tenant-con
 export {
   AccessError,
   type AnyRowhouseError,
+  ArtefactError,
   ConfigError,
   HookError,
   IsolationError,

@@ -41,6 +41,14 @@ export class RootKey {
     return bytes.readBigInt64BE().toString()
   }
 
+  /**
+   * Derives a key for a tenant's backups: `sign` for the manifest, `wrap` for the key of the data, `name` to tell which root
+   * key it was, without saying anything about it.
+   */
+  deriveArtefactKey(tenantId: TenantId, use: 'sign' | 'wrap' | 'name'): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#bytes, 'rowhouse artefact v1', `${use}|${tenantId}`, 32))
+  }
+
   toJSON(): string {
     return '[root key]'
   }
