@@ -95,7 +95,7 @@ describe('a sign-up is refused', () => {
     const { status, body } = await platform.signUp(orderOf('second-of-key'), 'one-key-for-two')
     expect(status).toBe(409)
     expect(JSON.parse(body)).toMatchObject({
-      code: 'ERR_TENANT_STATE',
+      code: 'ERR_IDEMPOTENCY_KEY_REUSED',
       detail: 'This sign-up cannot be made under this idempotency key: use a new one',
     })
     expect(await find('second-of-key')).toBeUndefined()

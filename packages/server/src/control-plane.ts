@@ -59,8 +59,8 @@ export interface ControlPlane {
    * Makes a tenant where the rules say, runs the platform's steps, and opens it. The same idempotency key twice, also
    * at the same time and from two processes, makes one tenant. A step that fails for good undoes those before it.
    *
-   * @throws {TenantError} `ERR_TENANT_SLUG_INVALID`, `ERR_TENANT_SLUG_TAKEN`, `ERR_TENANT_STATE` when the key was used for
-   *   another request
+   * @throws {TenantError} `ERR_TENANT_SLUG_INVALID`, `ERR_TENANT_SLUG_TAKEN`, `ERR_IDEMPOTENCY_KEY_REUSED`,
+   *   `ERR_PROVISIONING_FAILED`
    * @throws {PlacementError} `ERR_PLACEMENT_IMPOSSIBLE`, `ERR_PLACEMENT_RULE_FAILED`
    * @throws whatever class the failed step's error has, with the step in its message
    */

@@ -134,7 +134,7 @@ function toSignUpProblem(error: Error): Problem {
       return { status: 409, code, detail: 'This short name is taken: choose another one' }
     case 'ERR_TENANT_SLUG_INVALID':
       return { status: 400, code, detail: error.message }
-    case 'ERR_TENANT_STATE':
+    case 'ERR_IDEMPOTENCY_KEY_REUSED':
       return { status: 409, code, detail: 'This sign-up cannot be made under this idempotency key: use a new one' }
     case 'ERR_PLACEMENT_IMPOSSIBLE':
       return { status: 503, code, detail: 'There is no room at the moment: try again later' }

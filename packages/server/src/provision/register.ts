@@ -115,7 +115,7 @@ async function findRegistered(client: pg.PoolClient, job: ProvisioningJob): Prom
   if (row === undefined) return undefined
   if (row.slug !== job.slug) {
     throw new TenantError(
-      'ERR_TENANT_STATE',
+      'ERR_IDEMPOTENCY_KEY_REUSED',
       `Cannot provision tenant "${job.slug}": its idempotency key belongs to the request for "${row.slug}"; use another key`,
     )
   }

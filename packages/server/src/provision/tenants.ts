@@ -74,7 +74,7 @@ export async function provisionTenant(
     throw toError(job, outcome)
   }
   throw new TenantError(
-    'ERR_TENANT_STATE',
+    'ERR_PROVISIONING_FAILED',
     `Cannot provision tenant "${job.slug}": ${MAX_ATTEMPTS} attempts have failed; use another idempotency key`,
   )
 }
@@ -103,7 +103,7 @@ function newTenantId(): TenantId {
 function assertSameRequest(job: ProvisioningJob, known: ProvisioningJob): void {
   if (digest(job) === digest(known)) return
   throw new TenantError(
-    'ERR_TENANT_STATE',
+    'ERR_IDEMPOTENCY_KEY_REUSED',
     `Cannot provision tenant "${job.slug}": its idempotency key was used for another request (tenant "${known.slug}"); use another key, or ask for the same`,
   )
 }
@@ -142,5 +142,5 @@ function toError(job: ProvisioningJob, outcome: Extract<ProvisioningOutcome, { o
   if (known !== undefined && step === 'register') return known
   const message = `Cannot provision tenant "${job.slug}": step "${step}" failed: ${error.message}; ${kept}`
   if (Class !== undefined && isRowhouseError(known)) return new Class(error.code as never, message, facts)
-  return new TenantError('ERR_TENANT_STATE', message)
+  return new TenantError('ERR_PROVISIONING_FAILED', message)
 }

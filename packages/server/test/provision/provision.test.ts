@@ -47,7 +47,7 @@ describe('one request', () => {
   it('with the key of another request is refused', async () => {
     await platform.plane.provision({ slug: 'first-of-key', idempotencyKey: 'order-1' })
     await expect(platform.plane.provision({ slug: 'second-of-key', idempotencyKey: 'order-1' })).rejects.toMatchObject({
-      code: 'ERR_TENANT_STATE',
+      code: 'ERR_IDEMPOTENCY_KEY_REUSED',
       message:
         'Cannot provision tenant "second-of-key": its idempotency key was used for another request (tenant "first-of-key"); use another key, or ask for the same',
     })
@@ -164,7 +164,7 @@ describe('a step that fails', () => {
     await platform.reopen({ steps })
     const request = { slug, wish: { model, server: 'old-1' } } as const
     await expect(platform.plane.provision(request)).rejects.toMatchObject({
-      code: 'ERR_TENANT_STATE',
+      code: 'ERR_PROVISIONING_FAILED',
       message: `Cannot provision tenant "${slug}": step "billing" failed: no contract; everything before it was undone`,
     })
     expect(await platform.plane.tenants.find(slug)).toBeUndefined()
