@@ -50,6 +50,10 @@ export class TenantError extends RowhouseError<
   | 'ERR_TENANT_SLUG_INVALID'
   | 'ERR_TENANT_SLUG_TAKEN'
   | 'ERR_TENANT_DOMAIN_TAKEN'
+  | 'ERR_TENANT_RETAINED'
+  | 'ERR_TENANT_HELD'
+  | 'ERR_CAUSE_INVALID'
+  | 'ERR_ERASE_INCOMPLETE'
 > {}
 
 /** The request does not say, or contradicts itself about, which tenant it is for. */
@@ -58,7 +62,9 @@ export class ResolveError extends RowhouseError<
 > {}
 
 /** The caller may not do this. */
-export class AccessError extends RowhouseError<'ERR_ACCESS_DENIED' | 'ERR_CROSS_TENANT_REFUSED'> {}
+export class AccessError extends RowhouseError<
+  'ERR_ACCESS_DENIED' | 'ERR_CROSS_TENANT_REFUSED' | 'ERR_SAME_PERSON'
+> {}
 
 /** A wall of the isolation is missing or was touched: refuse to start, or alarm. */
 export class IsolationError extends RowhouseError<

@@ -49,6 +49,11 @@ export class RootKey {
     return Buffer.from(hkdfSync('sha256', this.#bytes, 'rowhouse artefact v1', `${use}|${tenantId}`, 32))
   }
 
+  /** Derives the key of the platform's erase certificates. Not a tenant's: it is verified when the tenant is gone. */
+  deriveErasureKey(): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#bytes, 'rowhouse erasure v1', 'certificate', 32))
+  }
+
   toJSON(): string {
     return '[root key]'
   }

@@ -10,7 +10,7 @@ import type { TenantId } from './tenant-id.ts'
  * - `suspended`: exists, refuses everybody; resumes to `active`.
  * - `failed`: could not be made; what was made of it is undone or waits to be resumed.
  * - `offboarding`: leaves; its data is kept until the retention is over.
- * - `erased`: only its name is left, so that nobody else gets it.
+ * - `erased`: only its id and a digest of its names are left, so that nobody else gets those.
  *
  * The database decides who may follow whom (`rowhouse.check_lifecycle`).
  */
