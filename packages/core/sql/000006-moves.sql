@@ -46,7 +46,8 @@ create table rowhouse.captured_key (
   primary key (move_id, id)
 );
 
--- Runs as the owner, who alone may write captured keys. Arguments: the move, then the columns of the primary key.
+-- Runs as the owner, who alone may write captured keys. Arguments: the move, the table (a partition's
+-- trigger would name the partition), then the columns of the primary key.
 create function rowhouse.capture_key() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -57,14 +58,14 @@ declare
 begin
   if tg_op <> 'INSERT' then
     select jsonb_object_agg(k, row_was -> k) into before
-      from to_jsonb(old) row_was, unnest(tg_argv[1:tg_nargs - 1]) k;
+      from to_jsonb(old) row_was, unnest(tg_argv[2:tg_nargs - 1]) k;
   end if;
   if tg_op <> 'DELETE' then
     select jsonb_object_agg(k, row_is -> k) into after
-      from to_jsonb(new) row_is, unnest(tg_argv[1:tg_nargs - 1]) k;
+      from to_jsonb(new) row_is, unnest(tg_argv[2:tg_nargs - 1]) k;
   end if;
   insert into rowhouse.captured_key (move_id, table_name, key)
-  select distinct tg_argv[0]::uuid, tg_table_name, k from (values (before), (after)) v (k) where k is not null;
+  select distinct tg_argv[0]::uuid, tg_argv[1], k from (values (before), (after)) v (k) where k is not null;
   return null;
 end
 $$;
