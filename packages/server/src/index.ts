@@ -11,6 +11,17 @@ export { type FactsFromDatabase, type ReadFactsOptions, readFacts } from './advi
 export type { TableReading } from './advise/read-table.ts'
 export type { ClassAdvice, Reason } from './advise/tenant-classes.ts'
 
+// Backups of one tenant
+export type { ArtefactStore, ArtefactWriter } from './backup/artefact-store.ts'
+export { type Backups, type BackupsOptions, type ListedBackup, openBackups } from './backup/backups.ts'
+export type { BackupOptions, BackupReport, TableProgress } from './backup/create-backup.ts'
+export type { TableDiff } from './backup/diff-backup.ts'
+export type { DrillReport } from './backup/drill-backup.ts'
+export type { ExportFormat, ExportReport } from './backup/export-tenant.ts'
+export { folderStore } from './backup/folder-store.ts'
+export type { MergedTable, MergeOptions } from './backup/merge-backup.ts'
+export type { RestoreOptions, RestoreReport } from './backup/restore-backup.ts'
+export type { PruneReport, Retention } from './backup/retention.ts'
 // The control plane
 export { defineConfig, findConfig, type LoadedConfig, type RowhouseConfig } from './config.ts'
 export {
@@ -61,6 +72,20 @@ export {
   verifyWebhook,
   type WebhookHeaders,
 } from './hooks/webhook-signature.ts'
+// The life of a tenant
+export {
+  type CertificateVerdict,
+  type EraseCertificate,
+  type Remainder,
+  type SealedCertificate,
+  verifyCertificate,
+} from './lifecycle/certificate.ts'
+export type { EraseRequest, KeptDays } from './lifecycle/erase-request.ts'
+export type { LegalHold, LiftRequest } from './lifecycle/legal-hold.ts'
+export type { Lifecycle, LifecycleFacts } from './lifecycle/lifecycle.ts'
+export type { ExportTenant, LeavingTenant, Offboarded, OffboardRequest } from './lifecycle/offboard.ts'
+export type { SuspendRequest } from './lifecycle/suspend.ts'
+export { SUSPENSION_KINDS, type SuspensionKind } from './lifecycle/who-and-why.ts'
 // Placement rules
 export {
   choosePlacement,

@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto'
+import type pg from 'pg'
+import { escapeIdentifier, escapeLiteral } from 'pg'
+import { ConfigError, MigrationError, TenantError, UnavailableError } from 'rowhouse'
+import type { RegisteredTenant, RootKey, TenantAdmin } from 'rowhouse/install'
+import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { PLAIN_TEXT } from '../tenant-data/checksum.ts'
+import type { ArtefactStore } from './artefact-store.ts'
+import { toBackupError } from './backup-error.ts'
+
+/** What work on artefacts is done with. */
+export interface BackupRoom {
+  readonly connections: OperatorConnections
+  readonly rootKey: RootKey
+  readonly tenants: Pick<TenantAdmin, 'find'>
+  readonly store: ArtefactStore
+}
+
+/** How long a restore waits for the tenant's running statements, in milliseconds. New ones are refused meanwhile. */
+const FENCE_TIMEOUT_MS = 10_000
+
+interface ResidentRow {
+  readonly epoch: number
+  readonly same: boolean
+}
+
+/** @throws {TenantError} `ERR_TENANT_NOT_FOUND` */
+export async function requireTenant(
+  { tenants }: Pick<BackupRoom, 'tenants'>,
+  tenant: string,
+): Promise<RegisteredTenant> {
+  const found = await tenants.find(tenant)
+  if (found !== undefined) return found
+  throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot find tenant "${tenant}": it does not exist`)
+}
+
+/** Name of the schema a tenant's tables are in. */
+export function schemaOf({ placement }: Pick<RegisteredTenant, 'placement'>): string {
+  return placement.schema ?? 'public'
+}
+
+/** Runs `fn` on one snapshot of the tenant's home, in which nothing can be written. */
+export function withSnapshot<T>(
+  room: BackupRoom,
+  tenant: RegisteredTenant,
+  doing: string,
+  fn: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  return inHome(room, tenant, doing, 'begin isolation level repeatable read read only', async (client) => {
+    await assertLivesHere(room, client, tenant)
+    return fn(client)
+  })
+}
+
+/** As `withSnapshot`, with temporary tables. */
+export function withScratchTables<T>(
+  room: BackupRoom,
+  tenant: RegisteredTenant,
+  doing: string,
+  fn: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  return inHome(room, tenant, doing, 'begin isolation level repeatable read', async (client) => {
+    await assertLivesHere(room, client, tenant)
+    return fn(client)
+  })
+}
+
+/**
+ * Runs `fn` while nobody else works as the tenant: the application's statements are refused as if it were being moved,
+ * until the transaction ends. Triggers do not fire.
+ */
+export function withFence<T>(
+  room: BackupRoom,
+  tenant: RegisteredTenant,
+  doing: string,
+  fn: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  return inHome(room, tenant, doing, 'begin isolation level read committed', async (client) => {
+    await client.query(`set local lock_timeout = ${FENCE_TIMEOUT_MS}`)
+    await client.query('select pg_advisory_xact_lock($1)', [room.rootKey.deriveLockKey(tenant.id)])
+    // Who waited for the lock may have waited for a move.
+    const now = await requireTenant(room, tenant.id)
+    if (now.epoch !== tenant.epoch) throw movedAway(tenant)
+    await assertLivesHere(room, client, tenant)
+    await client.query('set local lock_timeout = 0; set local session_replication_role = replica')
+    return fn(client)
+  })
+}
+
+/** What decides how values are read and written as text, and where names are looked up. */
+export async function settle(client: pg.ClientBase, schema: string): Promise<void> {
+  const path = schema === 'public' ? 'public' : `${escapeIdentifier(schema)}, public`
+  await client.query(`${PLAIN_TEXT}; set local search_path = ${path}; set local statement_timeout = 0;
+    set local idle_in_transaction_session_timeout = 0`)
+}
+
+/** Lets `tenant_id` be filled in by its default, as for the tenant's own statements; no policy believes this setting. */
+export async function fillTenantId(client: pg.ClientBase, tenantId: string): Promise<void> {
+  await client.query(`set local rowhouse.seal = ${escapeLiteral('0'.repeat(64) + tenantId)}`)
+}
+
+async function inHome<T>(
+  { connections }: BackupRoom,
+  tenant: RegisteredTenant,
+  doing: string,
+  begin: string,
+  fn: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  try {
+    // A connection that fails in between is closed, and PostgreSQL undoes the transaction.
+    return await connections.use(tenant.placement, async (client) => {
+      await client.query(begin)
+      await settle(client, schemaOf(tenant))
+      await assertMayCopy(client, doing)
+      const result = await fn(client)
+      await client.query('commit')
+      return result
+    })
+  } catch (error) {
+    throw toBackupError(error, doing)
+  }
+}
+
+/** Policies bind every other login, and a copy would hold what they let through. */
+export async function assertMayCopy(client: pg.ClientBase, doing: string): Promise<void> {
+  const { rows } = await client.query<{ may: boolean; login: string }>(
+    'select rolsuper or rolbypassrls as may, rolname as login from pg_roles where rolname = current_user',
+  )
+  if (rows[0]?.may === true) return
+  const login = rows[0]?.login ?? ''
+  throw new MigrationError(
+    'ERR_PRIVILEGE_MISSING',
+    `Cannot ${doing}: policies bind the operator's login "${login}"; run "alter role ${escapeIdentifier(login)} bypassrls; grant rowhouse_owner to ${escapeIdentifier(login)} with inherit true; grant set on parameter session_replication_role to ${escapeIdentifier(login)}", or use a superuser`,
+  )
+}
+
+/** The database decides where a tenant lives; and a key that is not its own would make an artefact nobody can open. */
+async function assertLivesHere(
+  { rootKey }: BackupRoom,
+  client: pg.ClientBase,
+  tenant: RegisteredTenant,
+): Promise<void> {
+  const { ipad, opad } = rootKey.deriveTenantKey(tenant.id, tenant.keyVersion)
+  const { rows } = await client.query<ResidentRow>(
+    'select epoch, key_version = $2 and ipad = $3 and opad = $4 as same from rowhouse.resident where tenant_id = $1',
+    [tenant.id, tenant.keyVersion, ipad, opad],
+  )
+  if (rows[0]?.epoch !== tenant.epoch) throw movedAway(tenant)
+  if (rows[0].same) return
+  throw new ConfigError(
+    'ERR_CONFIG_INVALID',
+    `Cannot work with backups of tenant "${tenant.slug}": the root key is not the one its database was installed with; set ROWHOUSE_ROOT_KEY to that one`,
+    { tenantId: tenant.id },
+  )
+}
+
+function movedAway({ slug, id }: RegisteredTenant): UnavailableError {
+  return new UnavailableError(
+    'ERR_TENANT_MOVING',
+    `Cannot work on tenant "${slug}": its database says it lives elsewhere, or is being moved; try again`,
+    { tenantId: id },
+  )
+}
+
+/** Names the next artefact of a tenant: names sort by time. */
+export function nameArtefact(tenantId: string, at: Date): { artefact: string; name: string } {
+  const artefact = randomUUID()
+  const stamp = `${at.toISOString().replaceAll(/[-:]/g, '').slice(0, 15)}Z`
+  return { artefact, name: `${tenantId}/${stamp}-${artefact.slice(0, 8)}` }
+}
