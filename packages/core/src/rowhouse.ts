@@ -92,6 +92,12 @@ export interface RowhouseOptions {
   readonly maxWaitingPerTenant?: number
   /** How long a statement waits for its turn, in milliseconds. @defaultValue 5 000 */
   readonly waitTimeoutMs?: number
+  /**
+   * How long work waits for its tenant while that is moved to another placement, in milliseconds: single statements, the
+   * first one of a transaction, checkouts. Then it fails with `ERR_TENANT_MOVING`; with 0, at once.
+   * @defaultValue 5 000
+   */
+  readonly moveWaitMs?: number
   /** Upper bound of a statement in the database, in milliseconds. @defaultValue 30 000 */
   readonly statementTimeoutMs?: number
   readonly lockTimeoutMs?: number
@@ -334,6 +340,7 @@ function readRouting({ reads, after, maxLagMs }: Omit<TenantScope, 'tenant'>): R
 interface FoundRow extends TenantRow {
   readonly actor: string | null
   readonly units: UnitId[] | null
+  readonly moving?: boolean
 }
 
 async function lookUp(router: Router, key: TenantKey): Promise<DirectoryEntry | undefined> {
@@ -347,6 +354,7 @@ async function lookUp(router: Router, key: TenantKey): Promise<DirectoryEntry | 
   return {
     tenant: toTenant(row),
     grant: row.actor === null ? undefined : { actor: row.actor, units: row.units ?? undefined },
+    ...(row.moving === true ? { moving: true } : {}),
   }
 }
 
@@ -457,6 +465,7 @@ function routerConfig(options: RowhouseOptions): Omit<RouterConfig, 'log' | 'onA
     maxWaiting: options.maxWaiting ?? 10_000,
     maxWaitingPerTenant: options.maxWaitingPerTenant ?? 2_000,
     waitTimeoutMs: options.waitTimeoutMs ?? 5_000,
+    moveWaitMs: requireCount('moveWaitMs', options.moveWaitMs ?? 5_000, 0),
     maxRunningOf: shareOf(options),
     applicationName: options.applicationName ?? 'rowhouse',
     tripwire: options.tripwire ?? 'enforce',

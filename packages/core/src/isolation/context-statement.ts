@@ -50,6 +50,9 @@ const PINNED_CONTEXT_TEXT = `select ${LOCK_AND_SEAL}
         and current_setting('transaction_read_only') = 'off' and not rowhouse.hold())
   else rowhouse.moving() end`
 
+/** What policies ask, without a table: fails where the seal is not accepted. */
+export const ASSERT_RESIDENT = 'select coalesce((select id from rowhouse.sealed), rowhouse.reject())'
+
 export interface PreparedStatement {
   readonly name: string
   readonly text: string

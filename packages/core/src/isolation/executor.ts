@@ -181,7 +181,7 @@ export class Executor implements Holder {
       throw signal?.aborted ? cancelled(context, signal.reason) : error
     })
     try {
-      const result = await this.#guard(client, context, signal, client.run(context, statement))
+      const result = await this.#guard(client, context, signal, client.runHere(context, statement))
       client.release()
       return result
     } catch (error) {
@@ -200,7 +200,7 @@ export class Executor implements Holder {
     return new Promise((resolve, reject) => {
       const limitMs = (context.timeoutMs ?? this.#config.statementTimeoutMs) + STALL_GRACE_MS
       const stalled = setTimeout(() => {
-        ;(client.serving as unknown as ClientInternals).connection.stream.destroy()
+        ;(client as unknown as ClientInternals).connection.stream.destroy()
         reject(
           new UnavailableError('ERR_TIMEOUT', `Cannot finish the statement: no answer within ${limitMs} ms`, {
             tenantId: context.tenant.id,
@@ -208,7 +208,7 @@ export class Executor implements Holder {
         )
       }, limitMs).unref()
       const onAbort = () => {
-        void cancelRunning(client.serving).finally(() => reject(cancelled(context, signal?.reason)))
+        void cancelRunning(client).finally(() => reject(cancelled(context, signal?.reason)))
       }
       signal?.addEventListener('abort', onAbort, { once: true })
       work

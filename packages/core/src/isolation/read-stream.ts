@@ -4,6 +4,7 @@ import { to as copyTo } from 'pg-copy-streams'
 import type { TenantContext } from '../context/tenant-context.ts'
 import { StatementError } from '../errors.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
+import { ASSERT_RESIDENT } from './context-statement.ts'
 import type { Router } from './router.ts'
 import type { ScopedClient } from './scoped-client.ts'
 import { Block } from './transaction.ts'
@@ -83,15 +84,14 @@ function streamOut(block: Block, client: ScopedClient & PoolClient, text: string
   return stream
 }
 
-/** What policies ask, without a table: fails where the seal is not accepted. */
-const ASSERT_RESIDENT = 'select coalesce((select id from rowhouse.sealed), rowhouse.reject())'
-
 async function openReadOnly(router: Router, context: TenantContext, signal?: AbortSignal): Promise<Block> {
   const scoped = { ...context, readOnly: true }
   const client = await router.checkOut(scoped, signal).catch((error) => {
     throw toRowhouseError(error, context.tenant.id)
   })
   const block = new Block(client, scoped)
+  const onAbort = () => void block.cancel()
+  signal?.addEventListener('abort', onAbort, { once: true })
   try {
     await block.run('begin isolation level repeatable read read only')
     // A cursor asks nothing of the tables before its first rows are fetched, and COPY cannot carry the context: this
@@ -101,5 +101,7 @@ async function openReadOnly(router: Router, context: TenantContext, signal?: Abo
   } catch (error) {
     block.end()
     throw error
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
   }
 }

@@ -1,10 +1,9 @@
 import type { Pool, PoolClient, QueryResult } from 'pg'
 import type { Logger } from '../context/log.ts'
 import { runWithoutTenantContext, type TenantContext } from '../context/tenant-context.ts'
-import { ConfigError, TenantError } from '../errors.ts'
+import { ConfigError } from '../errors.ts'
 import { readConnectionUrl, urlOfDatabase } from '../postgres/connection-url.ts'
 import { isContextRefused } from '../postgres/database-error.ts'
-import { SQLSTATE } from '../postgres/sqlstate.ts'
 import type { Sealer } from '../seal/seal.ts'
 import type { TenantDirectory } from '../tenant/directory.ts'
 import { MAIN_POOLED, type Placement } from '../tenant/placement.ts'
@@ -12,7 +11,9 @@ import { PLATFORM } from '../tenant/platform.ts'
 import type { Tenant } from '../tenant/tenant.ts'
 import { CITUS } from './citus-server.ts'
 import { ConnectionBudget } from './connection-budget.ts'
+import { ASSERT_RESIDENT } from './context-statement.ts'
 import { Executor, type ExecutorConfig, type RunOptions } from './executor.ts'
+import { isDisplaced, MovedTenants, type MovedTenantsConfig } from './moved-tenants.ts'
 import { asksPrimary } from './replica.ts'
 import { POSITION_TEXT, type PositionRow } from './replica-position.ts'
 import { type OpenReplica, ReplicaReads } from './replica-reads.ts'
@@ -22,7 +23,8 @@ import type { StatementKind } from './statement-kind.ts'
 import { UsageMeter } from './usage.ts'
 
 export interface RouterConfig
-  extends Omit<ExecutorConfig, 'keepsLane' | 'record' | 'recordWait' | 'route' | 'replica' | 'variant'> {
+  extends Omit<ExecutorConfig, 'keepsLane' | 'record' | 'recordWait' | 'route' | 'replica' | 'variant'>,
+    MovedTenantsConfig {
   readonly log: Logger
   /** Connections of this process to one server, over all its databases. */
   readonly connectionsPerServer: number
@@ -45,7 +47,8 @@ const REPLICA_CONNECT_TIMEOUT_MS = 2_000
  * Sends each statement to the database its tenant lives in.
  *
  * Where that is comes with the tenant, from the registry. It may be old: then the database refuses the seal, the tenant
- * is looked up again and the statement sent once more to where it lives now. It never ran, or was rolled back.
+ * is looked up again and the statement sent once more to where it lives now, when it is there. It never ran, or was
+ * rolled back.
  */
 export class Router {
   readonly usage = new UsageMeter()
@@ -56,9 +59,9 @@ export class Router {
   /** By server and database, least recently used first. */
   readonly #executors = new Map<string, Executor>()
   readonly #replicas: ReplicaReads
+  readonly #moved: MovedTenants
   #servers: ReadonlyMap<string, ServerEntry> = new Map()
   #reading: Promise<void> | undefined
-  #directory: TenantDirectory | undefined
   #listServers: (() => Promise<readonly ServerEntry[]>) | undefined
 
   constructor(config: RouterConfig, sealer: Sealer) {
@@ -70,6 +73,7 @@ export class Router {
       },
     }
     this.#sealer = sealer
+    this.#moved = new MovedTenants(config, sealer)
     this.#central = this.#createExecutor(MAIN_POOLED.server, config.url, true)
     this.#replicas = new ReplicaReads({
       log: config.log,
@@ -91,7 +95,7 @@ export class Router {
 
   /** Says where to look up tenants whose seal was refused, and servers. */
   setRegistry(directory: TenantDirectory, listServers: () => Promise<readonly ServerEntry[]>): void {
-    this.#directory = directory
+    this.#moved.setDirectory(directory)
     this.#listServers = listServers
   }
 
@@ -114,26 +118,28 @@ export class Router {
 
   #runOnPrimary(context: TenantContext, statement: Statement, options?: RunOptions): Promise<QueryResult> {
     const sealedAs = this.#sealer.currentTenant(context.tenant)
-    return this.#send(sealedAs, context, statement, options).catch(async (error) => {
-      if (!livesElsewhere(error) || context.tenant === PLATFORM) throw error
-      await this.#refresh(context, sealedAs, error)
-      return this.#send(this.#sealer.currentTenant(context.tenant), context, statement, options)
+    return this.#send(sealedAs, context, statement, options).catch((refused) => {
+      if (!isDisplaced(refused) || context.tenant === PLATFORM) throw refused
+      const send = () => this.#send(this.#sealer.currentTenant(context.tenant), context, statement, options)
+      return this.#moved.follow({ context, sealedAs, refused, signal: options?.signal, send })
     })
   }
 
   async checkOut(context: TenantContext, signal?: AbortSignal): Promise<ScopedClient & PoolClient> {
+    // A connection that has to wait with its first statement is given up: better to wait before it is taken.
+    if (this.#moved.isAwaited(context.tenant.id)) await this.#runOnPrimary(context, IS_RESIDENT, { signal })
     const sealedAs = this.#sealer.currentTenant(context.tenant)
-    try {
-      return await (await this.#executorOf(sealedAs)).checkOut(context, signal)
-    } catch (error) {
-      if (!livesElsewhere(error)) throw error
-      await this.#refresh(context, sealedAs, error)
-      return (await this.#executorOf(this.#sealer.currentTenant(context.tenant))).checkOut(context, signal)
-    }
+    const send = async () =>
+      (await this.#executorOf(this.#sealer.currentTenant(context.tenant))).checkOut(context, signal)
+    return send().catch((refused) => {
+      if (!isDisplaced(refused) || context.tenant === PLATFORM) throw refused
+      return this.#moved.follow({ context, sealedAs, refused, signal, send })
+    })
   }
 
   /** Waits for running statements, then closes all connections. */
   async close(): Promise<void> {
+    this.#moved.close()
     const all = [this.#central, ...this.#executors.values(), this.#replicas]
     await Promise.all(all.map((each) => each.close()))
   }
@@ -251,11 +257,14 @@ export class Router {
   #follow(from: Executor): Follow {
     return {
       knownOf: ({ tenant }) => this.#sealer.currentTenant(tenant),
-      toNewHome: async (context, known, refused) => {
+      goOn: ({ known: sealedAs, holds, attempt, ...work }) => {
+        const { context, refused, signal } = work
         if (context.tenant === PLATFORM) throw refused
-        await this.#refresh(context, known, refused)
-        const executor = await this.#executorOf(this.#sealer.currentTenant(context.tenant))
-        return executor === from ? undefined : executor.checkOut(context)
+        const send = async () => {
+          const executor = await this.#executorOf(this.#sealer.currentTenant(context.tenant))
+          return attempt(holds() && executor === from ? undefined : await executor.checkOut(context, signal))
+        }
+        return this.#moved.follow({ ...work, sealedAs, send })
       },
     }
   }
@@ -264,37 +273,15 @@ export class Router {
     this.usage.record(context, error, cost)
     if (mayWrite(cost.kind)) this.#replicas.wrote(context.tenant.id)
     // A statement on a checked-out connection cannot be sent again elsewhere, but the next one shall go the right way.
-    if (error === undefined || !livesElsewhere(error) || context.tenant === PLATFORM) return
-    this.#refresh(context, this.#sealer.currentTenant(context.tenant), error).catch(() => {})
-  }
-
-  /** Looks the tenant up again. Throws `refused` when nothing is newer than what was sealed. */
-  async #refresh(context: TenantContext, sealedAs: Tenant, refused: unknown): Promise<void> {
-    // Another statement of this tenant may have found out first; its finding serves this one too.
-    if (this.#sealer.currentTenant(context.tenant) !== sealedAs) return
-    this.#directory?.invalidate(sealedAs.id)
-    const find = () => this.#directory?.find({ by: 'id', value: sealedAs.id })
-    const fresh = (await runWithoutTenantContext(find))?.tenant
-    if (fresh === undefined) {
-      throw new TenantError('ERR_TENANT_NOT_FOUND', 'Cannot continue for this tenant: it no longer exists', {
-        tenantId: sealedAs.id,
-      })
-    }
-    if (fresh.state !== 'active') {
-      throw new TenantError('ERR_TENANT_SUSPENDED', `Cannot continue for this tenant: it is ${fresh.state}`, {
-        tenantId: sealedAs.id,
-      })
-    }
-    if (fresh.epoch === sealedAs.epoch && fresh.keyVersion === sealedAs.keyVersion) throw refused
-    this.#sealer.replaceTenant(context.tenant, fresh)
+    if (error === undefined || !isContextRefused(error) || context.tenant === PLATFORM) return
+    if (this.#moved.isAwaited(context.tenant.id)) return
+    this.#moved.refresh(context, this.#sealer.currentTenant(context.tenant)).catch(() => {})
   }
 }
+
+/** What policies ask, without a table: waits where a statement would, and fails where its seal is not accepted. */
+const IS_RESIDENT = toStatement(ASSERT_RESIDENT)
 
 function mayWrite(kind: StatementKind): boolean {
   return kind !== 'read' && kind !== 'begin' && kind !== 'settings'
-}
-
-/** The database knows no such seal, or is gone: what the registry said is old. */
-function livesElsewhere(error: unknown): boolean {
-  return isContextRefused(error) || (error as { code?: unknown } | undefined)?.code === SQLSTATE.undefinedDatabase
 }

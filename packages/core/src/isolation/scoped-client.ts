@@ -1,11 +1,12 @@
 import type pg from 'pg'
 import { findTenantContext, type TenantContext } from '../context/tenant-context.ts'
 import { StatementError, TenantContextError } from '../errors.ts'
-import { isContextRefused } from '../postgres/database-error.ts'
 import type { ClientInternals, QueryConfig, WireConnection } from '../postgres/pg-internals.ts'
 import type { Tenant } from '../tenant/tenant.ts'
+import { cancelRunning } from './cancel.ts'
 import type { Preamble } from './context-statement.ts'
 import { GuardedClient, type GuardedClientConfig } from './guarded-client.ts'
+import { isDisplaced } from './moved-tenants.ts'
 import { ScopedQuery, type ScopeHost, type Statement, type StatementCallback } from './scoped-query.ts'
 import { type StatementKind, statementKind } from './statement-kind.ts'
 import type { StatementNames } from './statement-names.ts'
@@ -25,11 +26,22 @@ export interface ScopedClientConfig extends GuardedClientConfig {
 export interface Follow {
   /** Returns what is known of the tenant now, to compare with when its seal is refused. */
   knownOf(context: TenantContext): Tenant
-  /**
-   * Returns a connection to the new home, to be released like any other; undefined when this one leads there. Throws
-   * `refused` when the registry knows of nothing newer.
-   */
-  toNewHome(context: TenantContext, known: Tenant, refused: Error): Promise<(ScopedClient & pg.PoolClient) | undefined>
+  /** Sends the work to where its tenant lives, waiting while that is on its way. */
+  goOn<T>(work: WorkToFollow<T>): Promise<T>
+}
+
+export interface WorkToFollow<T> {
+  readonly context: TenantContext
+  /** What was known of the tenant when its seal was refused. */
+  readonly known: Tenant
+  readonly refused: unknown
+  readonly signal: AbortSignal
+  /** Tells whether the present connection is still there. */
+  readonly holds: () => boolean
+  /** Gives it up before a wait, for others to use. */
+  readonly letGo: () => void
+  /** Does the work over a connection to the new home, which it takes over; undefined when the present one leads there. */
+  readonly attempt: (home: (ScopedClient & pg.PoolClient) | undefined) => Promise<T>
 }
 
 interface OpenBlock {
@@ -39,6 +51,8 @@ interface OpenBlock {
   readonly opening: Statement[]
   /** True once a statement has done something in it: then it stays where it is. */
   ran: boolean
+  /** Why it was rolled back here and opened nowhere else: until it is ended, nothing may run in it. */
+  lost?: unknown
 }
 
 /**
@@ -53,13 +67,19 @@ interface OpenBlock {
  * context of the code that calls `query()`. A connection kept from another request is therefore refused.
  *
  * Where the tenant has moved while the connection was checked out, its first statement is refused. Nothing has run then,
- * and it goes on, with all that follow until the release, over a successor: a connection to the new home.
+ * and it goes on, with all that follow until the release, over a successor: a connection to the new home. Where it has to
+ * wait for one, its own connection is closed and its place given to others.
  */
 export class ScopedClient extends GuardedClient implements ScopeHost {
   readonly #config: ScopedClientConfig
   #owner: TenantContext | undefined
   #block: OpenBlock | undefined
   #successor: (ScopedClient & pg.PoolClient) | undefined
+  #giveUp: (() => void) | undefined
+  /** True once its connection was given up: it never serves again. */
+  #gone = false
+  /** The way to the new home, while it is looked for. */
+  #search: { readonly abort: AbortController; readonly end: Promise<unknown> } | undefined
   #tainted = false
 
   constructor(config: ScopedClientConfig) {
@@ -71,15 +91,22 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     return this as unknown as ClientInternals
   }
 
-  /** Hands the connection to a tenant; called at checkout. */
-  assign(context: TenantContext): void {
+  /**
+   * Hands the connection to a tenant; called at checkout.
+   *
+   * @param giveUp  closes the connection and lets others have its place before the tenant's work is done
+   */
+  assign(context: TenantContext, giveUp: () => void): void {
     this.#owner = context
     this.#block = undefined
+    this.#giveUp = giveUp
   }
 
   /** Takes it back. Returns true when it must not serve another tenant and has to be closed. */
   unassign(broken: boolean | Error | undefined): boolean {
     this.#owner = undefined
+    this.#giveUp = undefined
+    this.#search?.abort.abort()
     this.#successor?.release(broken)
     this.#successor = undefined
     const { _activeQuery, _queryQueue } = this as unknown as { _activeQuery: unknown; _queryQueue: unknown[] }
@@ -90,9 +117,11 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     this.#tainted = true
   }
 
-  /** The connection that does the work: this one, or the one to the tenant's new home. */
-  get serving(): ScopedClient {
-    return this.#successor ?? this
+  /** Stops what runs here, or waits to. The caller closes the connection, so that a late signal hits nobody else. */
+  async cancel(): Promise<void> {
+    this.#search?.abort.abort()
+    if (this.#successor !== undefined) await this.#successor.cancel()
+    else if (!this.#gone) await cancelRunning(this)
   }
 
   /** No block is open but one that a failed scope has left, which the next scope ends. */
@@ -134,18 +163,24 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
 
   /** Runs a statement as `context`, whatever the calling code's context is. For the library's own callers. */
   async run(context: TenantContext, statement: Statement): Promise<pg.QueryResult> {
+    // What is sent while a new home is looked for goes there, in the order it came.
+    while (this.#search !== undefined) await this.#search.end
     if (this.#successor !== undefined) return this.#successor.run(context, statement)
+    if (this.#block?.lost !== undefined) return this.#runInLostBlock(statement)
     const { follow } = this.#config
-    const known = follow?.knownOf(context)
+    if (follow === undefined) return this.runHere(context, statement)
+    const known = follow.knownOf(context)
+    if (this.#gone) return this.#goOn(follow, { context, known, refused: undefined }, [statement])
     try {
-      return await this.#runHere(context, statement)
+      return await this.runHere(context, statement)
     } catch (error) {
-      if (known === undefined || !isContextRefused(error) || !this.#mayLeave()) throw error
-      return this.#leave(context, statement, known, error as Error)
+      if (!isDisplaced(error) || !this.#mayLeave()) throw error
+      return this.#goOn(follow, { context, known, refused: error }, [...(this.#block?.opening ?? []), statement])
     }
   }
 
-  #runHere(context: TenantContext, statement: Statement): Promise<pg.QueryResult> {
+  /** Runs a statement as `context` over this connection and no other. */
+  runHere(context: TenantContext, statement: Statement): Promise<pg.QueryResult> {
     return new Promise((resolve, reject) => {
       const query = new ScopedQuery(statement, context, this, (error, result, cost) => {
         this.#config.record(context, error, cost)
@@ -169,19 +204,92 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     return this.#owner !== undefined && this.#block?.ran !== true && _queryQueue.length === 0
   }
 
-  async #leave(context: TenantContext, statement: Statement, known: Tenant, refused: Error): Promise<pg.QueryResult> {
-    const opening = this.#block?.opening ?? []
-    if (opening.length > 0) await this.#runHere(context, ROLLBACK)
-    const successor = await this.#config.follow?.toNewHome(context, known, refused)
+  /** @param statements  the last one, with what opened its block in front of it */
+  async #goOn(
+    follow: Follow,
+    work: Pick<WorkToFollow<unknown>, 'context' | 'known' | 'refused'>,
+    statements: readonly Statement[],
+  ): Promise<pg.QueryResult> {
+    const { context } = work
+    const inBlock = statements.length > 1
+    const abort = new AbortController()
+    let arrived = false
+    const going = async () => {
+      if (inBlock) await this.runHere(context, ROLLBACK)
+      return follow.goOn({
+        ...work,
+        signal: abort.signal,
+        holds: () => !this.#gone,
+        letGo: () => this.#letGo(),
+        attempt: (home) =>
+          this.#runIn(home, context, statements).catch((error) => {
+            arrived = !isDisplaced(error)
+            throw error
+          }),
+      })
+    }
+    const gone = going()
+    this.#search = { abort, end: gone.catch(() => {}) }
+    try {
+      return await gone
+    } catch (error) {
+      if (inBlock && !arrived) this.#block = { context, scoped: false, opening: [], ran: false, lost: error }
+      throw error
+    } finally {
+      this.#search = undefined
+    }
+  }
+
+  /** Runs the statements over a connection to the new home and keeps it, unless the tenant is not there either. */
+  async #runIn(
+    home: (ScopedClient & pg.PoolClient) | undefined,
+    context: TenantContext,
+    statements: readonly Statement[],
+  ): Promise<pg.QueryResult> {
     // Given back meanwhile, as by an abort: nobody would release it any more.
     if (this.#owner === undefined) {
-      successor?.release()
-      throw refused
+      home?.release()
+      throw mismatch('the connection was given back to the pool')
     }
-    this.#successor = successor
-    const run = (each: Statement) => (successor ?? this).run(context, each)
-    for (const each of opening) await run(each)
-    return run(statement)
+    this.#successor = home
+    const client = home ?? this
+    let result: pg.QueryResult | undefined
+    try {
+      for (const each of statements) result = await client.runHere(context, each)
+      return result as pg.QueryResult
+    } catch (error) {
+      if (!isDisplaced(error)) throw error
+      const broken = await this.#undo(client, context, statements.length > 1)
+      if (home !== undefined && this.#successor === home) {
+        this.#successor = undefined
+        home.release(broken)
+      }
+      throw error
+    }
+  }
+
+  /** Returns true when the connection is of no use any more. */
+  #undo(client: ScopedClient, context: TenantContext, inBlock: boolean): Promise<boolean> {
+    if (!inBlock) return Promise.resolve(false)
+    return client.runHere(context, ROLLBACK).then(
+      () => false,
+      () => true,
+    )
+  }
+
+  #letGo(): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#block = undefined
+    this.#giveUp?.()
+  }
+
+  /** As PostgreSQL treats a transaction that has failed: everything is refused until its end, which undoes nothing. */
+  #runInLostBlock({ kind }: Statement): Promise<pg.QueryResult> {
+    const { lost } = this.#block as OpenBlock
+    if (kind !== 'end') return Promise.reject(lost)
+    this.#block = undefined
+    return Promise.resolve({ command: 'ROLLBACK', rowCount: null, oid: 0, rows: [], fields: [] })
   }
 
   /** Sends a Submittable (cursor, copy stream) into the transaction block that is open. */
@@ -223,7 +331,7 @@ export class ScopedClient extends GuardedClient implements ScopeHost {
     const owner = this.#owner
     const ambient = findTenantContext()
     if (owner === undefined) throw mismatch('the connection was given back to the pool')
-    if (this.#internals._txStatus !== 'I' && this.#block !== undefined) {
+    if (this.#block !== undefined && (this.#internals._txStatus !== 'I' || this.#block.lost !== undefined)) {
       // Ending a block reaches no row, and drivers do it from timers and finalisers that carry no context.
       if (kind !== 'end' && ambient !== this.#block.context) throw mismatch('the transaction was opened in another one')
       return this.#block.context

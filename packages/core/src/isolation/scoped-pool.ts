@@ -130,14 +130,20 @@ export class ScopedPool extends pg.Pool {
 
   async #acquire(context: TenantContext): Promise<ScopedClient & pg.PoolClient> {
     const client = (await this.#config.pooler.connect(() => super.connect())) as unknown as ScopedClient & pg.PoolClient
-    client.assign(context)
     const release = client.release.bind(client)
     let released = false
+    let gone = false
+    client.assign(context, () => {
+      gone = true
+      release(true)
+      this.#gate.leave(context.tenant)
+    })
     client.release = (error?: Error | boolean) => {
       // A second release must not touch the connection, which may serve another tenant by now: pg throws.
       if (released) return release(error)
       released = true
       const discard = client.unassign(error)
+      if (gone) return
       release(error || discard || this.#givesWay(client))
       this.#gate.leave(context.tenant)
     }

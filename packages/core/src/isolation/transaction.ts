@@ -2,7 +2,6 @@ import type { PoolClient, QueryResult } from 'pg'
 import { runInTransaction, settleInside, type TenantContext } from '../context/tenant-context.ts'
 import { StatementError } from '../errors.ts'
 import { toRowhouseError } from '../postgres/database-error.ts'
-import { cancelRunning } from './cancel.ts'
 import type { Router } from './router.ts'
 import { type ScopedClient, toStatement } from './scoped-client.ts'
 import { createStatements, type RunStatement, type Statements, withTimeout } from './statements.ts'
@@ -136,7 +135,7 @@ export class Block {
   /** Stops what runs now. The connection is closed afterwards, so that a late signal hits nobody else. */
   async cancel(): Promise<void> {
     this.#broken = true
-    await cancelRunning(this.client.serving)
+    await this.client.cancel()
   }
 
   end(): void {

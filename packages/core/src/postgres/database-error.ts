@@ -35,6 +35,11 @@ export function isContextMissing(error: unknown): boolean {
   return (error as ServerError | undefined)?.constraint === RAISED.contextMissing
 }
 
+/** Tells whether the statement met the lock of a move, in front of everything it would have done. */
+export function isTenantMoving(error: unknown): boolean {
+  return (error as ServerError | undefined)?.constraint === RAISED.tenantMoving
+}
+
 const SQLSTATE_SHAPE = /^[0-9A-Z]{5}$/
 
 /** What `pg` and `pg-pool` say, without a code, of connections that were lost, refused or late. */

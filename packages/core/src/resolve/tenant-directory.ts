@@ -85,9 +85,9 @@ function canExist(key: TenantKey): boolean {
 /** All requests of a tenant share one entry: what one of them changed in it would hold for the others. */
 function frozen(entry: DirectoryEntry | undefined): DirectoryEntry | undefined {
   if (entry === undefined) return undefined
-  const { tenant, grant } = entry
+  const { tenant, grant, moving } = entry
   const shared = grant && Object.freeze({ actor: grant.actor, units: grant.units && Object.freeze([...grant.units]) })
-  return Object.freeze({ tenant: Object.freeze({ ...tenant }), grant: shared })
+  return Object.freeze({ tenant: Object.freeze({ ...tenant }), grant: shared, ...(moving ? { moving } : {}) })
 }
 
 /** Length first, so that no two keys can be one name: `a|b` + `c` and `a` + `b|c`. */

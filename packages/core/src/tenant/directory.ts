@@ -19,6 +19,8 @@ export interface KeyGrant {
 export interface DirectoryEntry {
   readonly tenant: Tenant
   readonly grant: KeyGrant | undefined
+  /** True when the tenant was on its way to another placement as this was read. */
+  readonly moving?: boolean
 }
 
 /** Finds tenants. The one implementation with a cache is in `resolve/tenant-directory.ts`. */
