@@ -30,8 +30,14 @@ export async function findOrphans(connections: OperatorConnections): Promise<Orp
   return found.flat()
 }
 
-const PLACED = `select p.tenant_id, t.slug, t.state, p.model, p.database_name, p.schema_name
-                  from rowhouse.placement p join rowhouse.tenant t on t.id = p.tenant_id where p.server = $1 and t.state <> 'erased'`
+/** Where tenants live, and the other home of those that are being moved: one that is being made, or is kept. */
+const PLACED = `
+  select p.tenant_id, t.slug, t.state, p.model, p.database_name, p.schema_name
+    from rowhouse.placement p join rowhouse.tenant t on t.id = p.tenant_id where p.server = $1 and t.state <> 'erased'
+  union all
+  select m.tenant_id, t.slug, 'provisioning', e.home ->> 'model', e.home ->> 'database', e.home ->> 'schema'
+    from rowhouse.move m join rowhouse.tenant t on t.id = m.tenant_id, lateral (values (m.source), (m.target)) e (home)
+   where m.state not in ('completed', 'aborted', 'reverted') and e.home ->> 'server' = $1`
 
 async function findOnServer(connections: OperatorConnections, server: string): Promise<Orphan[]> {
   const placed = (await connections.central.query<PlacedRow>(PLACED, [server])).rows

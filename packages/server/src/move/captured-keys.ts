@@ -1,0 +1,83 @@
+import type pg from 'pg'
+import { escapeIdentifier, escapeLiteral } from 'pg'
+import type { TenantTable } from '../tenant-data/tenant-tables.ts'
+import { pipeRows } from './copy-rows.ts'
+
+/** Keys changed since they were last looked at, by table, as JSON objects of the key's columns. */
+export type ChangedKeys = ReadonlyMap<string, readonly string[]>
+
+const NOTHING: ChangedKeys = new Map()
+/** Keys named in one statement; they are spliced into it, because COPY takes no parameters. */
+const KEYS_PER_STATEMENT = 2_000
+
+/** Takes the captured keys out, inside the caller's transaction: they are back if it does not commit. */
+export async function takeKeys(source: pg.PoolClient, moveId: string): Promise<ChangedKeys> {
+  const { rows } = await source.query<{ name: string; keys: string[] }>(
+    `with taken as (delete from rowhouse.captured_key where move_id = $1 returning table_name, key)
+     select table_name as name, array_agg(distinct key::text) as keys from taken group by 1`,
+    [moveId],
+  )
+  return rows.length === 0 ? NOTHING : new Map(rows.map(({ name, keys }) => [name, keys]))
+}
+
+/**
+ * Makes the target's rows of these keys what the source's are now. All keys of one table are removed before any row is
+ * written: a value that must be unique may have gone from one row to another.
+ *
+ * @param source  inside the transaction that took the keys, so that rows and keys are of one snapshot
+ * @param target  inside a transaction in which no trigger fires
+ */
+export async function copyKeys(
+  source: pg.PoolClient,
+  target: pg.PoolClient,
+  pairs: readonly TablePair[],
+  tenantId: string,
+  keys: ChangedKeys,
+): Promise<number> {
+  const changed = pairs.filter(({ from }) => keys.has(from.name))
+  let count = 0
+  for (const { from, to } of changed) {
+    for (const part of parts(keys.get(from.name) ?? [])) {
+      await target.query(`delete from ${to.from} t using ${named(to, part)} where ${matches(to, tenantId)}`)
+      count += part.length
+    }
+  }
+  for (const { from, to } of changed) {
+    for (const part of parts(keys.get(from.name) ?? [])) {
+      await pipeRows(source, rowsOf(from, to, tenantId, part), target, to)
+    }
+  }
+  return count
+}
+
+/** A table where the tenant lives and the one it goes to; columns in the order of the target's. */
+export interface TablePair {
+  readonly from: TenantTable
+  readonly to: TenantTable
+}
+
+/** The query for rows with these keys. */
+export function rowsOf(from: TenantTable, columns: TenantTable, tenantId: string, keys: readonly string[]): string {
+  const list = columns.columns.map(({ name }) => `t.${escapeIdentifier(name)}`).join(', ')
+  return `select ${list} from ${from.from} t join ${named(from, keys)} on ${matches(from, tenantId)}`
+}
+
+export function parts(keys: readonly string[]): string[][] {
+  const all: string[][] = []
+  for (let i = 0; i < keys.length; i += KEYS_PER_STATEMENT) all.push(keys.slice(i, i + KEYS_PER_STATEMENT))
+  return all
+}
+
+function named(table: TenantTable, keys: readonly string[]): string {
+  const columns = table.key.map((name) => {
+    const { type } = table.columns.find((column) => column.name === name) ?? { type: 'text' }
+    return `${escapeIdentifier(name)} ${type}`
+  })
+  return `jsonb_to_recordset(${escapeLiteral(`[${keys.join(',')}]`)}::jsonb) as k (${columns.join(', ')})`
+}
+
+/** Of this tenant only, whatever a key says. */
+function matches(table: TenantTable, tenantId: string): string {
+  const same = table.key.map((name) => `t.${escapeIdentifier(name)} = k.${escapeIdentifier(name)}`)
+  return [...same, `t.tenant_id = ${escapeLiteral(tenantId)}`].join(' and ')
+}

@@ -1,0 +1,124 @@
+import type pg from 'pg'
+import type { RootKey } from 'rowhouse/install'
+import { registerHome } from '../fleet/homes.ts'
+import type { OperatorConnections } from '../registry/operator-connections.ts'
+import type { TablePair } from './captured-keys.ts'
+import { admit, fence, type Served, unfence } from './fence.ts'
+import { CENTRAL, type MoveHome, type MoveRecord, type MoveState } from './move-record.ts'
+import { impossible } from './preflight.ts'
+import { carrySequences, catchUpAndCompareLast } from './transfer.ts'
+
+/** From where to where the tenant goes now, which for a revert is the other way round. */
+export interface Leg {
+  readonly from: MoveHome
+  readonly to: MoveHome
+  /** Epoch at `from`; the next one holds at `to`. */
+  readonly epoch: number
+  /** Under which its keys are captured. */
+  readonly captureId: string
+  /** State of the move when the registry names `to`. */
+  readonly reached: MoveState
+}
+
+export interface Cutter {
+  readonly connections: OperatorConnections
+  readonly rootKey: RootKey
+  readonly cancelAfterMs: number
+}
+
+/**
+ * Switches the tenant: fence, the last rows, the comparison, the new home admitted, the registry. Nobody else can change
+ * the tenant meanwhile, because its placement stays locked; a process that dies leaves it fenced, and the next one that
+ * does this goes on. Every failure before the registry was changed lets the tenant in again where it was.
+ *
+ * @returns how long it was shut out, in milliseconds
+ */
+export async function cut(cutter: Cutter, move: MoveRecord, leg: Leg, pairs: readonly TablePair[]): Promise<number> {
+  const { connections } = cutter
+  await announce(connections, move, true)
+  try {
+    return await connections.use(CENTRAL, async (central) => {
+      await central.query('begin; set local role rowhouse_owner')
+      const now = await lockPlacement(central, move)
+      if (now.epoch === leg.epoch + 1) return 0
+      if (now.epoch !== leg.epoch) throw impossible('somebody else has moved it since')
+      return switchTo(cutter, central, move, leg, pairs, now.state)
+    })
+  } finally {
+    await announce(connections, move, false)
+  }
+}
+
+async function switchTo(
+  { connections, rootKey, cancelAfterMs }: Cutter,
+  central: pg.PoolClient,
+  move: MoveRecord,
+  leg: Leg,
+  pairs: readonly TablePair[],
+  state: Served,
+): Promise<number> {
+  const began = performance.now()
+  const moved = { ...move, id: leg.captureId }
+  let committing = false
+  try {
+    await fence(connections, rootKey, move, leg.from, leg.epoch, { cancelAfterMs })
+    await catchUpAndCompareLast(connections, moved, leg.from, leg.to, pairs)
+    await carrySequences(connections, leg.from, leg.to, pairs)
+    await admit(connections, move, leg.from, leg.to, leg.epoch + 1, state)
+    await enter(central, move, leg)
+    committing = true
+    await central.query('commit')
+  } catch (error) {
+    await central.query('rollback').catch(() => {})
+    // A commit whose answer is lost may have happened. Who locks the row again knows.
+    if (committing && (await epochOf(connections, move)) === leg.epoch + 1) return performance.now() - began
+    await unfence(connections, move, leg.from, leg.epoch, state)
+    throw error
+  }
+  return performance.now() - began
+}
+
+/** Says in the registry where the tenant lives from now on. */
+async function enter(central: pg.PoolClient, move: MoveRecord, { to, epoch, reached }: Leg): Promise<void> {
+  await central.query(
+    `update rowhouse.placement set (server, model, database_name, schema_name, epoch, moving_since, changed_at)
+       = ($2, $3, $4, $5, $6, null, now()) where tenant_id = $1`,
+    [move.tenantId, to.server, to.model, to.database ?? null, to.schema ?? null, epoch + 1],
+  )
+  await central.query(
+    `update rowhouse.move set state = $2, switched_at = now(), changed_at = now(), error = null where id = $1`,
+    [move.id, reached],
+  )
+  if (to.model !== 'pooled') await registerHome(central, { ...to, tenantId: move.tenantId })
+}
+
+interface Now {
+  readonly epoch: number
+  readonly state: Served
+}
+
+async function lockPlacement(central: pg.PoolClient, { tenantId }: MoveRecord): Promise<Now> {
+  const { rows } = await central.query<{ epoch: number; state: string }>(
+    `select p.epoch, t.state from rowhouse.placement p join rowhouse.tenant t on t.id = p.tenant_id
+      where p.tenant_id = $1 for update of p`,
+    [tenantId],
+  )
+  const { epoch = 0, state = 'gone' } = rows[0] ?? {}
+  if (state !== 'active' && state !== 'suspended') throw impossible(`it is ${state}`)
+  return { epoch, state }
+}
+
+function epochOf(connections: OperatorConnections, move: MoveRecord): Promise<number> {
+  return connections.transact(CENTRAL, async (central) => (await lockPlacement(central, move)).epoch)
+}
+
+/** Requests that meet the fence wait instead of failing. */
+async function announce(connections: OperatorConnections, { tenantId }: MoveRecord, moving: boolean): Promise<void> {
+  await connections.transact(CENTRAL, (client) =>
+    client.query(
+      `update rowhouse.placement set moving_since = ${moving ? 'now()' : 'null'}
+        where tenant_id = $1 and (moving_since is null) = $2`,
+      [tenantId, moving],
+    ),
+  )
+}

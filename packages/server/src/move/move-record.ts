@@ -1,0 +1,147 @@
+import type pg from 'pg'
+import { TenantError, type TenantId } from 'rowhouse'
+import type { Model } from '../placing/placement-rules.ts'
+import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
+
+/** One end of a move. */
+export interface MoveHome extends HomeAddress {
+  readonly model: Model
+}
+
+export type MoveState =
+  | 'planned'
+  | 'preparing'
+  | 'copying'
+  | 'catching-up'
+  | 'cutting'
+  | 'switched'
+  | 'reverting'
+  | 'completing'
+  | 'completed'
+  | 'aborted'
+  | 'reverted'
+
+/** What is known of how far a move is. */
+export interface MoveProgress {
+  /** True when the move made the home it goes to: an abort removes it. */
+  readonly madeHome?: boolean
+  readonly copiedRows?: number
+  readonly copiedBytes?: number
+  /** Keys captured and not yet copied. */
+  readonly lag?: number
+  /** How long writes of the tenant waited at the cut, in milliseconds. */
+  readonly pauseMs?: number
+  /** Checks that were made before the switch. */
+  readonly verified?: { readonly tables: number; readonly rows: number }
+}
+
+/** A move, as the central database knows it. */
+export interface MoveRecord {
+  readonly id: string
+  readonly tenantId: TenantId
+  readonly slug: string
+  readonly state: MoveState
+  readonly source: MoveHome
+  readonly target: MoveHome
+  /** The tenant's epoch before the move. */
+  readonly epoch: number
+  readonly wish: 'pause' | 'abort' | undefined
+  readonly progress: MoveProgress
+  readonly requestedBy: string
+  readonly reason: string
+  /** Why it was aborted, or what it failed with the last time. */
+  readonly error: string | undefined
+  readonly startedAt: Date
+  readonly switchedAt: Date | undefined
+  readonly changedAt: Date
+}
+
+interface MoveRow {
+  readonly id: string
+  readonly tenant_id: TenantId
+  readonly slug: string
+  readonly state: MoveState
+  readonly source: MoveHome
+  readonly target: MoveHome
+  readonly epoch: number
+  readonly wish: 'pause' | 'abort' | null
+  readonly progress: MoveProgress
+  readonly requested_by: string
+  readonly reason: string
+  readonly error: string | null
+  readonly started_at: Date
+  readonly switched_at: Date | null
+  readonly changed_at: Date
+}
+
+/** Moves that are over: the next one may begin. */
+export const ENDED: readonly MoveState[] = ['completed', 'aborted', 'reverted']
+
+export const CENTRAL = { server: 'main', database: undefined }
+
+const SELECT = 'select m.*, t.slug from rowhouse.move m join rowhouse.tenant t on t.id = m.tenant_id'
+
+type Runner = Pick<pg.ClientBase, 'query'>
+
+/** Returns moves, newest first; those of one tenant where a slug or id is given. */
+export async function listMoves(connections: OperatorConnections, tenant?: string): Promise<MoveRecord[]> {
+  return connections.transact(CENTRAL, async (client) => {
+    const { rows } = await client.query<MoveRow>(
+      `${SELECT} where $1::text is null or t.slug = $1 or t.id::text = $1 order by m.started_at desc limit 1000`,
+      [tenant ?? null],
+    )
+    return rows.map(toRecord)
+  })
+}
+
+/** @throws {TenantError} `ERR_MOVE_NOT_FOUND` */
+export async function readMove(client: Runner, id: string): Promise<MoveRecord> {
+  const { rows } = await client.query<MoveRow>(`${SELECT} where m.id::text = $1`, [id])
+  if (rows[0] !== undefined) return toRecord(rows[0])
+  throw new TenantError('ERR_MOVE_NOT_FOUND', `Cannot find move "${id}": the registry knows none of this id`)
+}
+
+/** Writes down how far a move is; `progress` is added to what is known. */
+export async function noteMove(
+  connections: OperatorConnections,
+  id: string,
+  { state, progress = {}, error }: { state?: MoveState; progress?: MoveProgress; error?: string | null },
+): Promise<void> {
+  await connections.transact(CENTRAL, (client) =>
+    client.query(
+      `update rowhouse.move set state = coalesce($2, state), progress = progress || $3::jsonb, changed_at = now(),
+              error = case when $4::text is null then error else nullif($4, '') end where id = $1`,
+      [id, state ?? null, JSON.stringify(progress), error === null ? '' : (error ?? null)],
+    ),
+  )
+}
+
+/** Homes in one database share its residents: the tenant has one there, and it names the schema. */
+export function sameDatabase(one: HomeAddress, other: HomeAddress): boolean {
+  return one.server === other.server && one.database === other.database
+}
+
+function toRecord(row: MoveRow): MoveRecord {
+  return {
+    id: row.id,
+    tenantId: row.tenant_id,
+    slug: row.slug,
+    state: row.state,
+    source: toHome(row.source),
+    target: toHome(row.target),
+    epoch: row.epoch,
+    wish: row.wish ?? undefined,
+    progress: row.progress,
+    requestedBy: row.requested_by,
+    reason: row.reason,
+    error: row.error ?? undefined,
+    startedAt: row.started_at,
+    switchedAt: row.switched_at ?? undefined,
+    changedAt: row.changed_at,
+  }
+}
+
+/** JSON has no undefined: what is not there was left out. */
+function toHome({ server, model, database, schema }: MoveHome): MoveHome {
+  return { server, model, database, schema }
+}

@@ -1,0 +1,272 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isRowhouseError, TenantError } from 'rowhouse'
+import { bringUpToDate, hasNamespace, makeNamespace, type Workshop } from '../provision/namespace.ts'
+import type { RunStep } from '../provision/provisioning.ts'
+import type { ChosenHome } from '../provision/register.ts'
+import { startCapture, stopCapture } from './capture.ts'
+import { cut, type Leg } from './cut.ts'
+import { unfence } from './fence.ts'
+import { freezeHomes, thawHomes } from './freeze-homes.ts'
+import { CENTRAL, type MoveRecord, noteMove, readMove } from './move-record.ts'
+import { assertEmpty, pairTables, tablesOf } from './preflight.ts'
+import { removeHome } from './remove-home.ts'
+import { catchUp, catchUpAndCompare, copyAll } from './transfer.ts'
+
+/** What moves are done with. */
+export interface Mover extends Workshop {
+  /** After this long, transactions of the tenant that do not end are ended at the cut, in milliseconds. */
+  readonly cancelAfterMs: number
+}
+
+/** How a piece of work on a move ended. Journalled, so plain data. */
+export type MoveOutcome =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly error: { readonly code: string | undefined; readonly message: string } }
+
+/** The cut is made when no more keys than this wait: they are copied while the tenant waits. */
+const FEW_KEYS = 200
+const MAX_ROUNDS = 1_000
+const NOTE_EVERY_MS = 500
+const PAUSED_POLL_MS = 500
+
+/**
+ * Moves a tenant to where its record says, until the registry names the new home. Each step looks at what is there, so
+ * that a step cut short is done again; when one fails for good, the tenant stays where it was and the copy is removed.
+ */
+export async function moveTenant(mover: Mover, id: string, run: RunStep): Promise<MoveOutcome> {
+  try {
+    await run('prepare', () => prepare(mover, id))
+    await run('capture', () => capture(mover, id))
+    await run('copy', () => copy(mover, id))
+    await run('catch up', () => settleDown(mover, id))
+    await run('cut', () => switchOver(mover, id))
+  } catch (error) {
+    if (await run('look', () => hasSwitched(mover, id))) throw error
+    await run('abort', () => abort(mover, id, messageOf(error)))
+    return failed(error)
+  }
+  await run('leave', () => leaveSource(mover, id))
+  return { ok: true }
+}
+
+/** Takes a switched tenant back to where it was, with everything it wrote since. */
+export async function revertMove(mover: Mover, id: string, run: RunStep): Promise<MoveOutcome> {
+  try {
+    await run('revert: catch up', () => settleBack(mover, id))
+    await run('revert: cut', () => switchBack(mover, id))
+  } catch (error) {
+    await run('revert: stay', () => noteMove(mover.connections, id, { state: 'switched', error: messageOf(error) }))
+    return failed(error)
+  }
+  await run('revert: clean', () => cleanAfterRevert(mover, id))
+  return { ok: true }
+}
+
+/** Removes the old home of a switched tenant. From here on there is no way back but another move. */
+export async function completeMove(mover: Mover, id: string, run: RunStep): Promise<MoveOutcome> {
+  try {
+    await run('complete', async () => {
+      const { connections } = mover
+      const move = await read(mover, id)
+      await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id))
+      await removeHome(connections, move.source, move.target, move.tenantId)
+      await noteMove(connections, id, { state: 'completed', error: null })
+    })
+    return { ok: true }
+  } catch (error) {
+    await run('complete: note', () => noteMove(mover.connections, id, { error: messageOf(error) }))
+    return failed(error)
+  }
+}
+
+/** Keys changed in the new home are captured under an id of their own: both homes may share a database. */
+export function backId(moveId: string): string {
+  const hex = createHash('sha256').update(`back ${moveId}`).digest('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
+}
+
+async function prepare(mover: Mover, id: string): Promise<void> {
+  const { connections } = mover
+  await noteMove(connections, id, { state: 'preparing', error: null })
+  const move = await read(mover, id)
+  const home = toChosen(move)
+  if (!(await hasNamespace(mover, home))) {
+    await noteMove(connections, id, { progress: { madeHome: true } })
+    await makeNamespace(mover, home)
+  }
+  await bringUpToDate(mover, home)
+  await freezeHomes(connections, move)
+  await pairTables(connections, move.source, move.target)
+  // Rows of an interrupted copy are removed before the copy; rows from before this move are somebody's.
+  if (move.progress.copiedRows === undefined) await assertEmpty(connections, move.target, move.tenantId)
+}
+
+async function capture(mover: Mover, id: string): Promise<void> {
+  const { connections } = mover
+  const move = await read(mover, id)
+  await startCapture(connections, move.source, await tablesOf(connections, move.source), move.tenantId, id)
+}
+
+async function copy(mover: Mover, id: string): Promise<void> {
+  const { connections } = mover
+  await noteMove(connections, id, { state: 'copying', progress: { copiedRows: 0, copiedBytes: 0 } })
+  const move = await read(mover, id)
+  const pairs = await pairTables(connections, move.source, move.target)
+  let noted = 0
+  let last: Promise<void> = Promise.resolve()
+  await copyAll(connections, move, pairs, (copiedRows, copiedBytes) => {
+    if (performance.now() - noted < NOTE_EVERY_MS) return
+    noted = performance.now()
+    last = noteMove(connections, id, { progress: { copiedRows, copiedBytes } }).catch(() => {})
+  })
+  await last
+  await noteMove(connections, id, { state: 'catching-up' })
+}
+
+async function settleDown(mover: Mover, id: string): Promise<void> {
+  const { connections } = mover
+  const move = await read(mover, id)
+  const pairs = await pairTables(connections, move.source, move.target)
+  await untilFew(mover, id, () => catchUp(connections, move, move.source, move.target, pairs))
+  await startCapture(connections, move.target, await tablesOf(connections, move.target), move.tenantId, backId(id))
+  const verified = await catchUpAndCompare(connections, move, move.source, move.target, pairs)
+  await noteMove(connections, id, { progress: { verified } })
+  await untilFew(mover, id, () => catchUp(connections, move, move.source, move.target, pairs), FEW_KEYS)
+}
+
+/** Copies changed rows until few are left; each round is shorter than the one before, or the tenant writes too fast. */
+async function untilFew(mover: Mover, id: string, round: () => Promise<number>, few = FEW_KEYS): Promise<void> {
+  for (let n = 0; n < MAX_ROUNDS; n += 1) {
+    await obeyWish(mover, id)
+    const lag = await round()
+    await noteMove(mover.connections, id, { progress: { lag } })
+    if (lag <= few) return
+  }
+  throw new TenantError(
+    'ERR_MOVE_IMPOSSIBLE',
+    `Cannot move the tenant: after ${MAX_ROUNDS} rounds more than ${few} rows changed in each; move it when it writes less`,
+  )
+}
+
+async function switchOver(mover: Mover, id: string): Promise<void> {
+  const { connections } = mover
+  await obeyWish(mover, id)
+  const move = await read(mover, id)
+  // The process that switched it died before it could say so.
+  if (move.state === 'switched') return
+  await noteMove(connections, id, { state: 'cutting' })
+  const pairs = await pairTables(connections, move.source, move.target)
+  const pauseMs = await cut(mover, move, forward(move), pairs)
+  await noteMove(connections, id, { progress: { pauseMs: Math.round(pauseMs) } })
+}
+
+async function hasSwitched(mover: Mover, id: string): Promise<boolean> {
+  return (await read(mover, id)).state === 'switched'
+}
+
+async function leaveSource(mover: Mover, id: string): Promise<void> {
+  const { connections } = mover
+  const move = await read(mover, id)
+  await stopCapture(connections, move.source, await tablesOf(connections, move.source), id)
+  await thawHomes(connections, move)
+}
+
+/** Leaves everything as it was before the move. */
+async function abort(mover: Mover, id: string, why: string): Promise<void> {
+  const { connections } = mover
+  const move = await read(mover, id)
+  const { rows } = await connections.transact(CENTRAL, (client) =>
+    client.query<{ state: string }>(
+      `update rowhouse.placement p set moving_since = null from rowhouse.tenant t
+        where t.id = p.tenant_id and p.tenant_id = $1 and p.epoch = $2 returning t.state`,
+      [move.tenantId, move.epoch],
+    ),
+  )
+  if (rows[0] !== undefined) {
+    const state = rows[0].state === 'active' ? 'active' : 'suspended'
+    await unfence(connections, move, move.source, move.epoch, state)
+  }
+  await stopCapture(connections, move.source, await tablesOf(connections, move.source), id)
+  const ours = move.progress.madeHome === true || move.progress.copiedRows !== undefined
+  await thawHomes(connections, move)
+  if (ours && (await hasNamespace(mover, toChosen(move)))) {
+    await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id))
+    await removeHome(connections, move.target, move.source, move.tenantId)
+  }
+  await noteMove(connections, id, { state: 'aborted', error: why })
+}
+
+async function settleBack(mover: Mover, id: string): Promise<void> {
+  const { connections } = mover
+  await noteMove(connections, id, { state: 'reverting', error: null })
+  const move = await read(mover, id)
+  if (await isBack(mover, move)) return
+  const pairs = await pairTables(connections, move.target, move.source)
+  const back = { ...move, id: backId(id) }
+  await untilFew(mover, id, () => catchUp(connections, back, move.target, move.source, pairs))
+  const verified = await catchUpAndCompare(connections, back, move.target, move.source, pairs)
+  await noteMove(connections, id, { progress: { verified } })
+}
+
+async function switchBack(mover: Mover, id: string): Promise<void> {
+  const move = await read(mover, id)
+  if (await isBack(mover, move)) return
+  const pairs = await pairTables(mover.connections, move.target, move.source)
+  const pauseMs = await cut(mover, move, backward(move), pairs)
+  await noteMove(mover.connections, id, { progress: { pauseMs: Math.round(pauseMs) } })
+}
+
+/** Tells whether an earlier attempt switched it back already: then the old home is ahead, and nothing is to be compared. */
+async function isBack({ connections }: Mover, { tenantId, epoch }: MoveRecord): Promise<boolean> {
+  const { rowCount } = await connections.transact(CENTRAL, (client) =>
+    client.query('select from rowhouse.placement where tenant_id = $1 and epoch = $2', [tenantId, epoch + 2]),
+  )
+  return rowCount === 1
+}
+
+async function cleanAfterRevert(mover: Mover, id: string): Promise<void> {
+  const { connections } = mover
+  const move = await read(mover, id)
+  if (await hasNamespace(mover, toChosen(move))) {
+    await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id))
+    await removeHome(connections, move.target, move.source, move.tenantId)
+  }
+  await thawHomes(connections, move)
+  await noteMove(connections, id, { state: 'reverted', error: null })
+}
+
+function forward({ id, source, target, epoch }: MoveRecord): Leg {
+  return { from: source, to: target, epoch, captureId: id, reached: 'switched' }
+}
+
+function backward({ id, source, target, epoch }: MoveRecord): Leg {
+  return { from: target, to: source, epoch: epoch + 1, captureId: backId(id), reached: 'reverting' }
+}
+
+/** Does what the operator asked for since: waits while paused, ends when told to. */
+async function obeyWish(mover: Mover, id: string): Promise<void> {
+  for (;;) {
+    const { wish } = await read(mover, id)
+    if (wish === undefined) return
+    if (wish === 'abort') throw new TenantError('ERR_MOVE_ABORTED', 'Cannot finish the move: an operator aborted it')
+    await delay(PAUSED_POLL_MS) // until the operator says otherwise
+  }
+}
+
+function read({ connections }: Mover, id: string): Promise<MoveRecord> {
+  return connections.transact(CENTRAL, (client) => readMove(client, id))
+}
+
+function toChosen({ target, tenantId }: MoveRecord): ChosenHome {
+  return { ...target, tenantId, claimed: false, region: '', why: '' }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function failed(error: unknown): MoveOutcome {
+  const code = isRowhouseError(error) ? error.code : undefined
+  return { ok: false, error: { code, message: messageOf(error) } }
+}

@@ -1,0 +1,239 @@
+import { randomUUID } from 'node:crypto'
+import { TenantError } from 'rowhouse'
+import type { TenantAdmin } from 'rowhouse/install'
+import type { Model } from '../placing/placement-rules.ts'
+import { defineWork, type Journal } from '../provision/journal.ts'
+import { homeName } from '../registry/home-name.ts'
+import type { OperatorConnections } from '../registry/operator-connections.ts'
+import {
+  CENTRAL,
+  ENDED,
+  listMoves,
+  type MoveHome,
+  type MoveRecord,
+  type MoveState,
+  noteMove,
+  readMove,
+} from './move-record.ts'
+import { completeMove, type MoveOutcome, type Mover, moveTenant, revertMove } from './mover.ts'
+import { assertMovable, impossible, pairTables, tablesOf } from './preflight.ts'
+
+/** Where a tenant shall live from now on. */
+export interface MoveRequest {
+  /** Slug or id. */
+  readonly tenant: string
+  readonly to: { readonly model: Model; readonly server: string }
+  /** Why, for people, 3 to 1,000 characters. */
+  readonly reason: string
+  /** Who asked for it, 1 to 200 characters. */
+  readonly requestedBy: string
+}
+
+/** What a move would do, step by step; nothing has been made. */
+export interface MovePlan {
+  readonly slug: string
+  readonly source: MoveHome
+  readonly target: MoveHome
+  readonly tables: readonly { readonly name: string; readonly rows: number; readonly bytes: number }[]
+  readonly steps: readonly string[]
+}
+
+/**
+ * Moves tenants between placements while they work.
+ *
+ * Besides what each says: `ERR_MOVE_NOT_FOUND`, `ERR_MOVE_STATE` for what a move of that state does not allow,
+ * `ERR_DATABASE_UNAVAILABLE`, `ERR_CONFIG_INVALID` for a server whose URL this process does not have.
+ */
+export interface Moves {
+  /** Looks at everything a move needs, and says what it would do. Throws as `start` does. */
+  plan(request: MoveRequest): Promise<MovePlan>
+  /**
+   * Moves a tenant and waits until the registry names the new home. The old one is kept, closed, until `complete`; until
+   * then `revert` brings the tenant back with everything it wrote. A process that dies is replaced by the next one.
+   *
+   * @throws {TenantError} `ERR_TENANT_NOT_FOUND`; `ERR_MOVE_IMPOSSIBLE` with what stands in the way; `ERR_MOVE_DIVERGED`
+   *   when the copy is not the original; `ERR_MOVE_ABORTED`. The tenant is where it was, and the copy is removed
+   * @throws {MigrationError} `ERR_PRIVILEGE_MISSING`, `ERR_MIGRATION_LOCKED`
+   */
+  start(request: MoveRequest): Promise<MoveRecord>
+  /** Newest first. */
+  list(tenant?: string): Promise<MoveRecord[]>
+  find(id: string): Promise<MoveRecord>
+  /** The copy waits after its next round; the tenant works on. */
+  pause(id: string): Promise<MoveRecord>
+  resume(id: string): Promise<MoveRecord>
+  /** Ends a move before the switch. */
+  abort(id: string): Promise<MoveRecord>
+  /** Brings a switched tenant back, with what it wrote since. */
+  revert(id: string): Promise<MoveRecord>
+  /** Removes the old home. */
+  complete(id: string): Promise<MoveRecord>
+}
+
+/** What moves of this process are done with; a journal's run holds ids only. */
+let present: Mover | undefined
+
+export function setMover(mover: Mover | undefined): void {
+  present = mover
+}
+
+function requireMover(): Mover {
+  if (present === undefined) throw new Error('Cannot go on with a move: the control plane is closed')
+  return present
+}
+
+const moveWork = defineWork<{ id: string }, MoveOutcome>('move-tenant', ({ id }, run) =>
+  moveTenant(requireMover(), id, run),
+)
+const revertWork = defineWork<{ id: string }, MoveOutcome>('revert-move', ({ id }, run) =>
+  revertMove(requireMover(), id, run),
+)
+const completeWork = defineWork<{ id: string }, MoveOutcome>('complete-move', ({ id }, run) =>
+  completeMove(requireMover(), id, run),
+)
+
+export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin): Moves {
+  const { connections } = mover
+  const find = (id: string) => connections.transact(CENTRAL, (client) => readMove(client, id))
+  const wish = (id: string, wanted: 'pause' | 'abort' | null, verb: string) =>
+    setWish(connections, id, wanted, verb).then(() => find(id))
+  return {
+    plan: async (request) => plan(mover, tenants, request),
+    start: async (request) => {
+      await plan(mover, tenants, request)
+      const { id } = await enter(mover, tenants, request)
+      throwUnless(await journal.run(moveWork, `move:${id}`, { id }))
+      return find(id)
+    },
+    list: (tenant) => listMoves(connections, tenant),
+    find,
+    pause: (id) => wish(id, 'pause', 'pause'),
+    resume: (id) => wish(id, null, 'resume'),
+    abort: (id) => wish(id, 'abort', 'abort'),
+    revert: async (id) => {
+      const move = await requireState(connections, id, ['switched', 'reverting'], 'revert')
+      throwUnless(await journal.run(revertWork, `revert:${id}:${move.changedAt.getTime()}`, { id }))
+      return find(id)
+    },
+    complete: async (id) => {
+      const move = await requireState(connections, id, ['switched', 'completing'], 'complete')
+      await noteMove(connections, id, { state: 'completing' })
+      throwUnless(await journal.run(completeWork, `complete:${id}:${move.changedAt.getTime()}`, { id }))
+      return find(id)
+    },
+  }
+}
+
+const STEPS = (source: MoveHome, target: MoveHome) => [
+  `make ${target.model === 'pooled' ? 'nothing: the shared tables' : `the ${target.model}`} on server "${target.server}", keep migrations out of both homes`,
+  `capture the keys of rows the tenant changes on server "${source.server}"`,
+  'copy all rows from one snapshot',
+  'copy rows that changed meanwhile, until few are left',
+  'compare every row of both homes',
+  'fence the tenant, copy and compare the last rows, admit it in the new home, switch the registry',
+  'keep the old home, closed, until the move is completed or reverted',
+]
+
+async function plan(mover: Mover, tenants: TenantAdmin, request: MoveRequest): Promise<MovePlan> {
+  const { connections } = mover
+  const { id, slug, source, target } = await readEnds(tenants, request)
+  await assertMovable(connections, source, target)
+  // A home that is made by the move is built from the same migrations.
+  if (target.model === 'pooled') await pairTables(connections, source, target)
+  const tables = []
+  for (const { name, from, oid } of await tablesOf(connections, source)) {
+    const { rows } = await connections.use(source, (client) =>
+      client.query<{ rows: number; bytes: string }>(
+        `select count(*)::int as rows, case when $2 = 'pooled' then null else pg_total_relation_size($1::oid) end::text as bytes
+           from ${from} where tenant_id = $3`,
+        [oid, source.model, id],
+      ),
+    )
+    tables.push({ name, rows: rows[0]?.rows ?? 0, bytes: Number(rows[0]?.bytes ?? 0) })
+  }
+  return { slug, source, target, tables, steps: STEPS(source, target) }
+}
+
+async function readEnds(tenants: TenantAdmin, { tenant, to }: MoveRequest) {
+  const { id, slug, state, placement, epoch } = await requireTenant(tenants, tenant)
+  if (state !== 'active' && state !== 'suspended') throw impossible(`it is ${state}`)
+  const { server, model, database, schema } = placement
+  const name = homeName(id)
+  const target: MoveHome = {
+    server: to.server,
+    model: to.model,
+    database: to.model === 'database' ? name : undefined,
+    schema: to.model === 'schema' ? name : undefined,
+  }
+  return { id, slug, epoch, source: { server, model, database, schema } as MoveHome, target }
+}
+
+async function requireTenant(tenants: TenantAdmin, tenant: string) {
+  const found = await tenants.find(tenant)
+  if (found !== undefined) return found
+  throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot move tenant "${tenant}": it does not exist`)
+}
+
+/** Enters the move: from here on everything it makes belongs to a row of the registry. */
+async function enter({ connections }: Mover, tenants: TenantAdmin, request: MoveRequest): Promise<{ id: string }> {
+  const ends = await readEnds(tenants, request)
+  const id = randomUUID()
+  await connections
+    .transact(CENTRAL, (client) =>
+      client.query(
+        `insert into rowhouse.move (id, tenant_id, state, source, target, epoch, requested_by, reason)
+         values ($1, $2, 'planned', $3, $4, $5, $6, $7)`,
+        [id, ends.id, ends.source, ends.target, ends.epoch, request.requestedBy, request.reason],
+      ),
+    )
+    .catch((error) => {
+      const { constraint } = error as { constraint?: string }
+      if (constraint === 'move_open_idx') {
+        throw impossible('another move of it is not over; complete, revert or abort that one first')
+      }
+      if (constraint === 'move_reason_check' || constraint === 'move_requested_by_check') {
+        throw new RangeError('Cannot enter a move: wanted a reason of 3 to 1000 characters and who asks, of 1 to 200')
+      }
+      throw error
+    })
+  return { id }
+}
+
+async function requireState(
+  connections: OperatorConnections,
+  id: string,
+  wanted: readonly MoveState[],
+  verb: string,
+): Promise<MoveRecord> {
+  const move = await connections.transact(CENTRAL, (client) => readMove(client, id))
+  if (wanted.includes(move.state)) return move
+  throw wrongState(move, verb)
+}
+
+async function setWish(
+  connections: OperatorConnections,
+  id: string,
+  wanted: 'pause' | 'abort' | null,
+  verb: string,
+): Promise<void> {
+  const move = await connections.transact(CENTRAL, async (client) => {
+    await client.query(
+      `update rowhouse.move set wish = $2, changed_at = now() where id::text = $1
+          and state in ('planned', 'preparing', 'copying', 'catching-up')`,
+      [id, wanted],
+    )
+    return readMove(client, id)
+  })
+  if (move.wish !== (wanted ?? undefined) || ENDED.includes(move.state)) throw wrongState(move, verb)
+}
+
+function wrongState(move: MoveRecord, verb: string): TenantError {
+  return new TenantError('ERR_MOVE_STATE', `Cannot ${verb} the move of tenant "${move.slug}": it is ${move.state}`)
+}
+
+function throwUnless(outcome: MoveOutcome): void {
+  if (outcome.ok) return
+  const { code, message } = outcome.error
+  const known = code?.startsWith('ERR_MOVE_') === true ? (code as 'ERR_MOVE_IMPOSSIBLE') : 'ERR_MOVE_ABORTED'
+  throw new TenantError(known, message)
+}

@@ -1,0 +1,140 @@
+import type pg from 'pg'
+import { escapeLiteral } from 'pg'
+import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { PLAIN_TEXT } from '../tenant-data/checksum.ts'
+import { type ChangedKeys, copyKeys, type TablePair, takeKeys } from './captured-keys.ts'
+import { type Compared, compareKeys, compareTables } from './compare.ts'
+import { pipeRows } from './copy-rows.ts'
+import { type MoveHome, type MoveRecord, sameDatabase } from './move-record.ts'
+
+/** Rows as they are at one moment, and a target in which neither triggers nor foreign keys act: both hold where rows come from. */
+const READ = 'begin isolation level repeatable read'
+const WRITE = `begin; ${PLAIN_TEXT}; set local session_replication_role = replica`
+
+/** Runs `work` with a transaction at each end; the target commits first, so that taken keys are lost to nobody. */
+export async function betweenHomes<T>(
+  connections: OperatorConnections,
+  from: MoveHome,
+  to: MoveHome,
+  work: (source: pg.PoolClient, target: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  return connections.use(from, (source) =>
+    connections.use(to, async (target) => {
+      await Promise.all([source.query(`${READ}; ${PLAIN_TEXT}`), target.query(WRITE)])
+      const result = await work(source, target)
+      await target.query('commit')
+      await source.query('commit')
+      return result
+    }),
+  )
+}
+
+/**
+ * Copies all rows of the tenant, from one snapshot, over whatever an interrupted copy left.
+ *
+ * @param onProgress  told of rows and bytes copied so far, after each table and now and then
+ */
+export async function copyAll(
+  connections: OperatorConnections,
+  { source: from, target: to, tenantId }: MoveRecord,
+  pairs: readonly TablePair[],
+  onProgress: (rows: number, bytes: number) => void,
+): Promise<void> {
+  let rows = 0
+  let bytes = 0
+  await betweenHomes(connections, from, to, async (source, target) => {
+    for (const { to: table } of pairs) await clear(target, table.from, tenantId)
+    for (const { from: there, to: here } of pairs) {
+      const query = `select ${here.columnList} from ${there.from} where tenant_id = ${escapeLiteral(tenantId)}`
+      const copied = await pipeRows(source, query, target, here, (more) => {
+        bytes += more
+        onProgress(rows, bytes)
+      })
+      rows += copied.rows
+      onProgress(rows, bytes)
+    }
+  })
+}
+
+/** Brings the target's rows up to what the source has now. Returns how many keys had changed. */
+export function catchUp(
+  connections: OperatorConnections,
+  { id, tenantId }: MoveRecord,
+  from: MoveHome,
+  to: MoveHome,
+  pairs: readonly TablePair[],
+): Promise<number> {
+  return betweenHomes(connections, from, to, async (source, target) =>
+    copyKeys(source, target, pairs, tenantId, await takeKeys(source, id)),
+  )
+}
+
+/**
+ * As `catchUp`, and then compares every row of both sides. Exact while the tenant writes: keys, rows and checksums of the
+ * source are of one snapshot, and nobody but the mover writes to the target.
+ */
+export function catchUpAndCompare(
+  connections: OperatorConnections,
+  { id, tenantId }: MoveRecord,
+  from: MoveHome,
+  to: MoveHome,
+  pairs: readonly TablePair[],
+): Promise<Compared> {
+  return betweenHomes(connections, from, to, async (source, target) => {
+    await copyKeys(source, target, pairs, tenantId, await takeKeys(source, id))
+    return compareTables(source, target, pairs, tenantId)
+  })
+}
+
+/** As `catchUp`, and then compares the rows of those keys: all others were compared after they had changed last. */
+export function catchUpAndCompareLast(
+  connections: OperatorConnections,
+  { id, tenantId }: MoveRecord,
+  from: MoveHome,
+  to: MoveHome,
+  pairs: readonly TablePair[],
+): Promise<number> {
+  return betweenHomes(connections, from, to, async (source, target) => {
+    const keys: ChangedKeys = await takeKeys(source, id)
+    const count = await copyKeys(source, target, pairs, tenantId, keys)
+    await compareKeys(source, target, pairs, tenantId, keys)
+    return count
+  })
+}
+
+/** Sequences go on where the old ones are: what they give next must be new in both homes. */
+export async function carrySequences(
+  connections: OperatorConnections,
+  from: MoveHome,
+  to: MoveHome,
+  pairs: readonly TablePair[],
+): Promise<void> {
+  const wanted = pairs.flatMap(({ from: there, to: here }) =>
+    there.sequences.flatMap(({ column, sequence }) => {
+      const own = here.sequences.find((other) => other.column === column)
+      const same = own?.sequence === sequence && sameDatabase(from, to)
+      return own === undefined || same ? [] : [{ there: sequence, here: own.sequence }]
+    }),
+  )
+  if (wanted.length === 0) return
+  const state = (sequence: string) => `select last_value::text as value, is_called as called from ${sequence}`
+  const values = await connections.use(from, async (client) => {
+    const all: { here: string; value: string; called: boolean }[] = []
+    for (const { there, here } of wanted) {
+      const { rows } = await client.query<{ value: string; called: boolean }>(state(there))
+      if (rows[0] !== undefined) all.push({ here, ...rows[0] })
+    }
+    return all
+  })
+  await connections.transact(to, async (client) => {
+    for (const { here, value, called } of values) {
+      const now = (await client.query<{ value: string }>(state(here))).rows[0]
+      if (!called || BigInt(now?.value ?? 0) >= BigInt(value)) continue
+      await client.query('select setval($1::regclass, $2::bigint)', [here, value])
+    }
+  })
+}
+
+async function clear(client: pg.PoolClient, table: string, tenantId: string): Promise<void> {
+  await client.query(`delete from ${table} where tenant_id = $1`, [tenantId])
+}

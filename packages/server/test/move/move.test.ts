@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto'
+import type { Rowhouse } from 'rowhouse'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Model } from '../../src/placing/placement-rules.ts'
+import { createPlatform, type Platform } from '../support/platform.ts'
+
+/** Every pair of placements, in one database, between databases, between PostgreSQL 18 and 15. */
+let platform: Platform
+let app: Rowhouse
+beforeAll(async () => {
+  platform = await createPlatform()
+  app = await platform.openApp()
+  for (const slug of ['mover', 'neighbour']) {
+    await platform.plane.provision({ slug, wish: { model: 'pooled', server: 'main' } })
+    await fill(slug, 50)
+  }
+})
+afterAll(() => platform.close())
+
+async function fill(slug: string, count: number): Promise<void> {
+  await app.withTenant(slug, async (db) => {
+    for (let i = 0; i < count; i += 1) {
+      const { id } = await db.one<{ id: string }>('insert into shipment (reference) values ($1) returning id', [
+        `${slug}-${randomUUID()}`,
+      ])
+      await db.query('insert into leg (id, shipment_id, note) values ($1, $1, $2)', [id, `leg of ${id}`])
+    }
+  })
+}
+
+const request = (model: Model, server: string, tenant = 'mover') => ({
+  tenant,
+  to: { model, server },
+  reason: 'a test of moves',
+  requestedBy: 'ops@rowhouse.example',
+})
+
+const all = (slug: string) =>
+  app.withTenant(slug, (db) =>
+    db.many('select s.id, s.reference, l.note from shipment s join leg l on l.shipment_id = s.id order by s.id'),
+  )
+
+/** Writes without end until told to stop; returns what was acknowledged. */
+function writeAlong(slug: string): { stop(): Promise<{ inserted: string[]; failures: unknown[] }> } {
+  let running = true
+  const inserted: string[] = []
+  const failures: unknown[] = []
+  const writer = async () => {
+    while (running) {
+      const reference = randomUUID()
+      try {
+        await app.withTenant(slug, (db) => db.query('insert into shipment (reference) values ($1)', [reference]))
+        inserted.push(reference)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+  }
+  const writers = Promise.all([writer(), writer(), writer(), writer()])
+  return {
+    stop: async () => {
+      running = false
+      await writers
+      return { inserted, failures }
+    },
+  }
+}
+
+const PAIRS: readonly (readonly [Model, string])[] = [
+  ['schema', 'main'],
+  ['database', 'main'],
+  ['pooled', 'old-1'],
+  ['schema', 'old-1'],
+  ['database', 'old-1'],
+  ['schema', 'main'],
+  ['pooled', 'old-1'],
+  ['database', 'main'],
+  ['pooled', 'main'],
+]
+
+describe('a tenant that works', () => {
+  it.each(PAIRS)('moves to %s on %s, loses nothing, and nobody else is touched', async (model, server) => {
+    const [before, neighbour] = [await all('mover'), await all('neighbour')]
+    const load = writeAlong('mover')
+    const moved = await platform.plane.moves.start(request(model, server))
+    const { inserted, failures } = await load.stop()
+    expect(moved).toMatchObject({ state: 'switched', target: { model, server } })
+    const { placement } = (await platform.plane.tenants.find('mover')) ?? {}
+    expect(placement).toMatchObject({ model, server })
+    const rows = await app.withTenant('mover', (db) => db.many<{ reference: string }>('select reference from shipment'))
+    const known = new Set(rows.map(({ reference }) => reference))
+    expect(inserted.filter((reference) => !known.has(reference))).toEqual([])
+    expect(known.size).toBe(rows.length)
+    expect(
+      failures.map((error) => (error as { code?: unknown }).code).filter((code) => code !== 'ERR_TENANT_MOVING'),
+    ).toEqual([])
+    expect(await all('mover')).toEqual(before)
+    expect(await all('neighbour')).toEqual(neighbour)
+    expect(await platform.plane.moves.complete(moved.id)).toMatchObject({ state: 'completed' })
+    expect(await all('mover')).toEqual(before)
+    expect(await all('neighbour')).toEqual(neighbour)
+    expect(await platform.plane.findOrphans()).toEqual([])
+    // What the sequence gives next is new in the new home.
+    await fill('mover', 1)
+  })
+
+  it('goes back with everything it wrote since', async () => {
+    const moved = await platform.plane.moves.start(request('database', 'old-1'))
+    await fill('mover', 5)
+    await app.withTenant('mover', (db) => db.query(`update leg set note = 'changed after the switch' where id % 2 = 0`))
+    await app.withTenant('mover', (db) => db.query('delete from shipment where id % 7 = 0'))
+    const after = await all('mover')
+    const load = writeAlong('mover')
+    const reverted = await platform.plane.moves.revert(moved.id)
+    const { inserted } = await load.stop()
+    expect(reverted.state).toBe('reverted')
+    expect((await platform.plane.tenants.find('mover'))?.placement).toMatchObject({ model: 'pooled', server: 'main' })
+    expect(await all('mover')).toEqual(after)
+    const rows = await app.withTenant('mover', (db) => db.many<{ reference: string }>('select reference from shipment'))
+    const known = new Set(rows.map(({ reference }) => reference))
+    expect(inserted.filter((reference) => !known.has(reference))).toEqual([])
+    expect(await platform.plane.findOrphans()).toEqual([])
+  })
+})
