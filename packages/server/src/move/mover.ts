@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isRowhouseError, TenantError } from 'rowhouse'
+import { isRowhouseError, type Logger, TenantError } from 'rowhouse'
 import { bringUpToDate, hasNamespace, makeNamespace, type Workshop } from '../provision/namespace.ts'
 import type { RunStep } from '../provision/provisioning.ts'
 import type { ChosenHome } from '../provision/register.ts'
@@ -15,6 +15,7 @@ import { catchUp, catchUpAndCompare, copyAll } from './transfer.ts'
 
 /** What moves are done with. */
 export interface Mover extends Workshop {
+  readonly log: Logger
   /** After this long, transactions of the tenant that do not end are ended at the cut, in milliseconds. */
   readonly cancelAfterMs: number
 }
@@ -27,6 +28,9 @@ export type MoveOutcome =
 /** The cut is made when no more keys than this wait: they are copied while the tenant waits. */
 const FEW_KEYS = 200
 const MAX_ROUNDS = 1_000
+/** An hour: a server that is away for longer needs somebody who looks. */
+const UNDO_ATTEMPTS = 3_600
+const UNDO_PAUSE_MS = 1_000
 const NOTE_EVERY_MS = 500
 const PAUSED_POLL_MS = 500
 
@@ -43,7 +47,7 @@ export async function moveTenant(mover: Mover, id: string, run: RunStep): Promis
     await run('cut', () => switchOver(mover, id))
   } catch (error) {
     if (await run('look', () => hasSwitched(mover, id))) throw error
-    await run('abort', () => abort(mover, id, messageOf(error)))
+    await run('abort', () => persistently(mover, () => abort(mover, id, messageOf(error))))
     return failed(error)
   }
   await run('leave', () => leaveSource(mover, id))
@@ -56,7 +60,9 @@ export async function revertMove(mover: Mover, id: string, run: RunStep): Promis
     await run('revert: catch up', () => settleBack(mover, id))
     await run('revert: cut', () => switchBack(mover, id))
   } catch (error) {
-    await run('revert: stay', () => noteMove(mover.connections, id, { state: 'switched', error: messageOf(error) }))
+    await run('revert: stay', () =>
+      persistently(mover, () => noteMove(mover.connections, id, { state: 'switched', error: messageOf(error) })),
+    )
     return failed(error)
   }
   await run('revert: clean', () => cleanAfterRevert(mover, id))
@@ -195,6 +201,23 @@ async function abort(mover: Mover, id: string, why: string): Promise<void> {
     await removeHome(connections, move.target, move.source, move.tenantId)
   }
   await noteMove(connections, id, { state: 'aborted', error: why })
+}
+
+/**
+ * Tries until it is done: a tenant whose server went away while it was fenced is let in again when the server is back,
+ * by this process or the one that takes over.
+ */
+async function persistently(mover: Mover, work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await work()
+      return
+    } catch (error) {
+      mover.log.error({ err: error, attempt }, 'a move cannot be undone yet: trying again')
+      if (attempt === UNDO_ATTEMPTS) throw error
+      await delay(UNDO_PAUSE_MS) // bounded: UNDO_ATTEMPTS
+    }
+  }
 }
 
 async function settleBack(mover: Mover, id: string): Promise<void> {
