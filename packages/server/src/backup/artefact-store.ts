@@ -1,3 +1,4 @@
+import { ArtefactError, isRowhouseError } from 'rowhouse'
 import type { FileSink } from './frames.ts'
 
 /** The file that makes a folder an artefact: written last. */
@@ -30,3 +31,42 @@ export interface ArtefactWriter {
 
 /** Shape of a name, so that none leads out of the store. */
 export const ARTEFACT_NAME = /^[0-9a-f-]{36}\/\d{8}T\d{6}Z-[0-9a-f]{8}$/
+
+/** Gives what a store fails with a code, whatever the store is. */
+export function withCodes(store: ArtefactStore): ArtefactStore {
+  return {
+    list: (tenantId) => coded('list backups', store.list(tenantId)),
+    remove: (name) => coded(`remove "${name}"`, store.remove(name)),
+    sweep: (before) => coded('remove unfinished backups', store.sweep(before)),
+    read: async function* (name, file) {
+      try {
+        yield* store.read(name, file)
+      } catch (error) {
+        throw toStoreError(`read "${file}" of "${name}"`, error)
+      }
+    },
+    begin: async (name) => {
+      const doing = `write "${name}"`
+      const writer = await coded(doing, store.begin(name))
+      return {
+        abort: () => writer.abort(),
+        commit: (manifest) => coded(doing, writer.commit(manifest)),
+        open: async (file) => {
+          const sink = await coded(doing, writer.open(file))
+          return { write: (bytes) => coded(doing, sink.write(bytes)), close: () => coded(doing, sink.close()) }
+        },
+      }
+    },
+  }
+}
+
+async function coded<T>(doing: string, work: Promise<T>): Promise<T> {
+  return work.catch((error) => {
+    throw toStoreError(doing, error)
+  })
+}
+
+function toStoreError(doing: string, error: unknown): Error {
+  if (isRowhouseError(error)) return error
+  return new ArtefactError('ERR_ARTEFACT_STORE', `Cannot ${doing}: ${(error as Error).message}`, { cause: error })
+}

@@ -23,7 +23,10 @@ export function toBackupError(error: unknown, doing: string): Error {
       `Cannot ${doing}: another transaction came in between`,
       facts,
     )
-  if (/^(08|53|57)|^E[A-Z]+$/.test(code) || (code === '' && /terminated|connection|premature close/i.test(message)))
+  if (
+    /^(08|53|57P)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/.test(code) ||
+    (code === '' && /terminated|connection|premature close/i.test(message))
+  )
     return new UnavailableError(
       'ERR_DATABASE_UNAVAILABLE',
       `Cannot ${doing}: the connection was lost: ${message}`,

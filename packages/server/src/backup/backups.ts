@@ -4,7 +4,7 @@ import { readMigrations } from '../fleet/migration-folder.ts'
 import type { ProvisioningRequest } from '../provision/provisioning-request.ts'
 import { assertCentral } from '../registry/open-registry.ts'
 import { OperatorConnections } from '../registry/operator-connections.ts'
-import type { ArtefactStore } from './artefact-store.ts'
+import { type ArtefactStore, withCodes } from './artefact-store.ts'
 import { type BackupOptions, type BackupReport, createBackup, summaryOf, type TableProgress } from './create-backup.ts'
 import { diffBackup, type TableDiff } from './diff-backup.ts'
 import { type DrillReport, drillBackup } from './drill-backup.ts'
@@ -77,7 +77,8 @@ export interface Backups {
  * await backups.close()
  * ```
  */
-export async function openBackups({ url, rootKey, store, migrations }: BackupsOptions): Promise<Backups> {
+export async function openBackups({ url, rootKey, migrations, ...options }: BackupsOptions): Promise<Backups> {
+  const store = withCodes(options.store)
   await assertCentral({ url, rootKey })
   const connections = new OperatorConnections(url as string)
   const tenants = createTenantAdmin({ url, rootKey })

@@ -26,11 +26,11 @@ const READ_BYTES = 256 * 1024
 export function folderStore(root: string): ArtefactStore {
   const base = resolve(root)
   return {
-    list: (tenantId) => stored(`list "${base}"`, () => list(base, tenantId)),
-    begin: (name) => stored(`write to "${base}"`, () => begin(base, name)),
+    list: (tenantId) => list(base, tenantId),
+    begin: (name) => begin(base, name),
     read: (name, file) => read(base, name, file),
-    remove: (name) => stored(`remove "${name}"`, () => remove(base, name)),
-    sweep: (before) => stored(`sweep "${base}"`, () => sweep(base, before)),
+    remove: (name) => remove(base, name),
+    sweep: (before) => sweep(base, before),
   }
 }
 
@@ -58,28 +58,26 @@ async function begin(base: string, name: string): Promise<ArtefactWriter> {
     const handle = await open(join(partial, file), 'wx', PRIVATE_FILE)
     handles.add(handle)
     return {
-      write: (bytes: Buffer) => stored(`write "${file}" of "${name}"`, () => handle.writeFile(bytes)),
-      close: () =>
-        stored(`write "${file}" of "${name}"`, async () => {
-          await handle.sync()
-          await handle.close()
-          handles.delete(handle)
-        }),
+      write: (bytes: Buffer) => handle.writeFile(bytes),
+      close: async () => {
+        await handle.sync()
+        await handle.close()
+        handles.delete(handle)
+      },
     }
   }
   return {
-    open: (file) => stored(`write "${file}" of "${name}"`, () => openFile(file)),
-    commit: (manifest) =>
-      stored(`write "${name}"`, async () => {
-        const sink = await openFile(MANIFEST)
-        await sink.write(manifest)
-        await sink.close()
-        await flushFolder(partial)
-        await rename(partial, target)
-        committed = true
-        await flushFolder(tenant)
-        await flushFolder(base)
-      }),
+    open: openFile,
+    commit: async (manifest) => {
+      const sink = await openFile(MANIFEST)
+      await sink.write(manifest)
+      await sink.close()
+      await flushFolder(partial)
+      await rename(partial, target)
+      committed = true
+      await flushFolder(tenant)
+      await flushFolder(base)
+    },
     abort: async () => {
       if (committed) return
       await Promise.all([...handles].map((handle) => handle.close().catch(() => {})))
@@ -93,22 +91,13 @@ async function* read(base: string, name: string, file: string): AsyncGenerator<B
   try {
     for await (const chunk of stream) yield chunk as Buffer
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' && file === MANIFEST)
-      throw new ArtefactError(
-        'ERR_ARTEFACT_NOT_FOUND',
-        `Cannot find artefact "${name}": no backup of this name is in "${base}"; look at "rowhouse backup list"`,
-        { cause: error },
-      )
-    if (code === 'ENOENT')
-      throw new ArtefactError(
-        'ERR_ARTEFACT_DAMAGED',
-        `Cannot read artefact "${name}": its file "${file}" is gone; use another backup`,
-        { cause: error },
-      )
-    throw new ArtefactError('ERR_ARTEFACT_STORE', `Cannot read "${file}" of artefact "${name}": ${message}`, {
-      cause: error,
-    })
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (file === MANIFEST) throw notFound(name, `no backup of this name is in "${base}"`, error)
+    throw new ArtefactError(
+      'ERR_ARTEFACT_DAMAGED',
+      `Cannot read artefact "${name}": its file "${file}" is gone; use another backup`,
+      { cause: error },
+    )
   }
 }
 
@@ -116,7 +105,9 @@ async function* read(base: string, name: string, file: string): AsyncGenerator<B
 async function remove(base: string, name: string): Promise<void> {
   const target = pathOf(base, name)
   const gone = join(dirname(target), `${PARTIAL}${randomBytes(8).toString('hex')}`)
-  await rename(target, gone)
+  await rename(target, gone).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' ? notFound(name, `no backup of this name is in "${base}"`, error) : error
+  })
   await rm(gone, { recursive: true, force: true })
 }
 
@@ -159,20 +150,13 @@ async function flushFolder(path: string): Promise<void> {
 
 function pathOf(base: string, name: string): string {
   if (ARTEFACT_NAME.test(name)) return join(base, name)
-  throw new ArtefactError(
-    'ERR_ARTEFACT_NOT_FOUND',
-    `Cannot find artefact "${name}": wanted a name as "rowhouse backup list" prints it`,
-  )
+  throw notFound(name, 'this is no name of a backup')
 }
 
-async function stored<T>(what: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof ArtefactError) throw error
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' && what.startsWith('remove'))
-      throw new ArtefactError('ERR_ARTEFACT_NOT_FOUND', `Cannot ${what}: it is not there`, { cause: error })
-    throw new ArtefactError('ERR_ARTEFACT_STORE', `Cannot ${what}: ${message}`, { cause: error })
-  }
+function notFound(name: string, why: string, cause?: unknown): ArtefactError {
+  return new ArtefactError(
+    'ERR_ARTEFACT_NOT_FOUND',
+    `Cannot find artefact "${name}": ${why}; look at "rowhouse backup list"`,
+    { cause },
+  )
 }

@@ -53,11 +53,16 @@ export class OperatorConnections {
       throw toConnectError(error, address)
     })
     let broken = true
+    // A connection that is lost fails the statement that runs on it; reported to nobody else, it would end the process.
+    const ignore = () => {}
+    client.on('error', ignore)
     try {
       const result = await fn(client)
       broken = false
       return result
     } finally {
+      // One that is closed may report its end later.
+      if (!broken) client.off('error', ignore)
       // After an error nobody knows what state the session is in.
       client.release(broken)
     }

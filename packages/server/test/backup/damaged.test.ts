@@ -124,7 +124,7 @@ const DAMAGES: Record<string, { change: (folder: string) => Promise<unknown>; sa
   },
   'a file is gone': {
     change: async (folder) => rm(join(folder, await largest(folder))),
-    says: 'its file "0001.rows" is gone',
+    says: '.rows" is gone; use another backup',
   },
   'the manifest counts one row less': {
     change: withManifest((manifest) => {
