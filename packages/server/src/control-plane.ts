@@ -4,6 +4,19 @@ import { equipSharedHome } from './fleet/equip-shared-home.ts'
 import { registerHome } from './fleet/homes.ts'
 import type { Migration } from './fleet/migration.ts'
 import { readMigrations } from './fleet/migration-folder.ts'
+import type { SealedCertificate } from './lifecycle/certificate.ts'
+import { eraseTenant } from './lifecycle/erase.ts'
+import type { EraseRequest } from './lifecycle/erase-request.ts'
+import { createLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts'
+import {
+  type Exits,
+  type ExportTenant,
+  type Offboarded,
+  type OffboardRequest,
+  offboardTenant,
+  setExits,
+} from './lifecycle/offboard.ts'
+import { createMoves, type Moves, setMover } from './move/moves.ts'
 import { compilePlacementRules } from './placing/compile-rules.ts'
 import type { Model, PlacementRules } from './placing/placement-rules.ts'
 import { openJournal } from './provision/journal.ts'
@@ -29,8 +42,12 @@ export interface ControlPlaneOptions {
   readonly rules?: PlacementRules
   /** The platform's own steps of provisioning, in order. */
   readonly steps?: readonly (ProvisioningStep | TenantStep)[]
+  /** Exports a tenant that leaves; told where it lives, returns where its data are. @defaultValue none: tenants leave without an export */
+  readonly exportTenant?: ExportTenant
   /** A logger with pino's shape. @defaultValue none */
   readonly log?: Logger
+  /** How long the cut of a move waits for the tenant's transactions before it ends them, in milliseconds. @defaultValue 5_000 */
+  readonly cancelAfterMs?: number
   /** Told of every step of provisioning this process takes, also of runs it continues for a dead one. */
   readonly onStep?: (event: StepEvent) => void
 }
@@ -65,6 +82,15 @@ export interface ControlPlane {
    * @throws whatever class the failed step's error has, with the step in its message
    */
   provision(request: ProvisioningRequest): Promise<ProvisionedTenant>
+  /** Suspend with a cause, plans, legal holds; and leaving, which runs as journalled work. */
+  readonly lifecycle: Lifecycle & {
+    /** See `offboardTenant`: suspends for good, exports, starts the clock. */
+    offboard(tenant: string, request: OffboardRequest): Promise<Offboarded>
+    /** See `eraseTenant`: returns the certificate. */
+    erase(tenant: string, request: EraseRequest): Promise<SealedCertificate>
+  }
+  /** Moves tenants between placements while they work. */
+  readonly moves: Moves
   readonly standby: {
     /** Makes so many more tenants in advance. Returns how many were made. */
     fill(wanted: { readonly model: Model; readonly server: string; readonly count: number }): Promise<number>
@@ -76,6 +102,8 @@ export interface ControlPlane {
   /** Waits for what runs, then closes all connections; safe to call twice. What was begun goes on in the next process. */
   close(): Promise<void>
 }
+
+const CANCEL_AFTER_MS = 5_000
 
 const CENTRAL = { server: 'main', database: undefined }
 const SHARED = { database: undefined, schema: undefined }
@@ -120,8 +148,14 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const { onStep } = options
   const provisioning: Provisioning = { connections, rootKey, rootKeyText, migrations, rules, steps, log, onStep }
   setProvisioning(provisioning)
+  const mover = { ...provisioning, cancelAfterMs: options.cancelAfterMs ?? CANCEL_AFTER_MS }
+  setMover(mover)
+  const exits: Exits = { connections, rootKey, log, exportTenant: options.exportTenant, onStep }
+  setExits(exits)
   const journal = await openJournal(url, log).catch(async (error) => {
     setProvisioning(undefined)
+    setMover(undefined)
+    setExits(undefined)
     await Promise.all([connections.close(), tenants.close()])
     throw error
   })
@@ -129,6 +163,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const close = async () => {
     await journal.close()
     setProvisioning(undefined)
+    setMover(undefined)
+    setExits(undefined)
     await Promise.all([connections.close(), tenants.close()])
   }
   const requireTenant = async (id: string) => (await tenants.find(id)) as RegisteredTenant
@@ -152,6 +188,12 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       const { tenantId, why } = await provisionTenant(journal, request)
       return { ...(await requireTenant(tenantId)), why }
     },
+    lifecycle: {
+      ...createLifecycle(connections, rootKey),
+      offboard: (tenant, request) => offboardTenant(journal, exits, tenant, request),
+      erase: (tenant, request) => eraseTenant(journal, exits, tenant, request),
+    },
+    moves: createMoves(journal, mover, tenants),
     standby: {
       fill: (wanted) => fillStandby(journal, wanted),
       prepare: async (server) => {

@@ -41,6 +41,11 @@ export function defineWork<Job, Outcome>(
 const runStep: RunStep = (name, work) =>
   DBOS.runStep(() => work(DBOS.stepStatus?.cancelSignal ?? new AbortController().signal), { name, ...RETRIES })
 
+/** Takes runs that have ended out of the journal, with what they were started with, did and returned. */
+export async function forgetRuns(ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await DBOS.deleteWorkflows([...ids])
+}
+
 let open = false
 
 /** First half of the keys of the advisory locks that show which processes are alive; any constant no other program uses. */

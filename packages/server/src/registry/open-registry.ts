@@ -1,4 +1,5 @@
-import { createTenantAdmin } from 'rowhouse/install'
+import { createTenantAdmin, parseRootKey } from 'rowhouse/install'
+import { createLifecycle, type Lifecycle } from '../lifecycle/lifecycle.ts'
 import { findOrphans, type Orphan } from './find-orphans.ts'
 import { OperatorConnections } from './operator-connections.ts'
 import { listServers, type RegisteredServer, setServerState } from './servers.ts'
@@ -12,6 +13,8 @@ export interface Registry {
     drain(name: string): Promise<RegisteredServer>
     activate(name: string): Promise<RegisteredServer>
   }
+  /** Suspend with a cause, plans, legal holds. */
+  readonly lifecycle: Lifecycle
   /** Compares registry and servers; empty when everything made for a tenant belongs to one. */
   findOrphans(): Promise<Orphan[]>
   close(): Promise<void>
@@ -44,6 +47,7 @@ export async function openRegistry(options: {
       drain: (name) => setServerState(connections, name, 'draining'),
       activate: (name) => setServerState(connections, name, 'active'),
     },
+    lifecycle: createLifecycle(connections, parseRootKey(options.rootKey)),
     findOrphans: () => findOrphans(connections),
     close: () => connections.close(),
   }
