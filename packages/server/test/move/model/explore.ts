@@ -81,7 +81,8 @@ function firstStuck<S>(states: readonly S[], sources: readonly number[][], model
     open.push(index)
   }
   for (const [index, state] of states.entries()) if (model.isFinal(state)) mark(index)
-  for (let index = open.pop(); index !== undefined; index = open.pop()) for (const from of sources[index] ?? []) mark(from)
+  for (let index = open.pop(); index !== undefined; index = open.pop())
+    for (const from of sources[index] ?? []) mark(from)
   const stuck = ends.indexOf(0)
   return stuck === -1 ? undefined : stuck
 }
