@@ -28,6 +28,8 @@ export interface DisplacedWork<T> {
   readonly send: () => Promise<T>
 }
 
+type Whereabouts = 'there' | 'on its way' | 'unmoved'
+
 /**
  * Sends work after tenants that moved, and lets it wait for those on their way.
  *
@@ -68,9 +70,15 @@ export class MovedTenants {
     let { sealedAs, refused } = work
     let place: Place | undefined
     let arrived = false
+    let isLast = false
     try {
       for (;;) {
-        if (refused !== undefined && (await this.#isOnItsWay(context, sealedAs, refused, place !== undefined))) {
+        const found =
+          refused === undefined ? 'there' : await this.#find(context, sealedAs, refused, place !== undefined)
+        // A fence is lowered before the registry says so: what was refused just before is not refused again.
+        if (found === 'unmoved' && isLast) throw refused
+        isLast = found === 'unmoved'
+        if (found === 'on its way') {
           if (performance.now() >= deadlineMs) throw this.#queues.stillMoving(sealedAs.id, refused)
           place ??= this.#queues.join(sealedAs)
           letGo?.()
@@ -104,17 +112,16 @@ export class MovedTenants {
     this.#queues.close()
   }
 
-  /** Tells whether the work has to wait; throws `refused` when waiting would change nothing. */
-  async #isOnItsWay(context: TenantContext, sealedAs: Tenant, refused: unknown, waited: boolean): Promise<boolean> {
+  /** Finds out where the tenant of refused work is; `unmoved` where the registry knows of nothing newer. */
+  async #find(context: TenantContext, sealedAs: Tenant, refused: unknown, waited: boolean): Promise<Whereabouts> {
     // The lock itself says so: a move holds it now, whatever the registry knows of it.
-    if (isTenantMoving(refused)) return true
+    if (isTenantMoving(refused)) return 'on its way'
     // Another statement of this tenant may have found out first; its finding serves this one too.
-    if (this.#sealer.currentTenant(context.tenant) !== sealedAs) return false
-    if (!waited && this.#queues.has(sealedAs.id)) return true
+    if (this.#sealer.currentTenant(context.tenant) !== sealedAs) return 'there'
+    if (!waited && this.#queues.has(sealedAs.id)) return 'on its way'
     const { moving } = await this.refresh(context, sealedAs)
-    if (this.#sealer.currentTenant(context.tenant) !== sealedAs) return false
-    if (moving === true) return true
-    throw refused
+    if (this.#sealer.currentTenant(context.tenant) !== sealedAs) return 'there'
+    return moving === true ? 'on its way' : 'unmoved'
   }
 
   #adopt(context: TenantContext, sealedAs: Tenant, found: DirectoryEntry | undefined): DirectoryEntry {

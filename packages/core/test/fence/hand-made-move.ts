@@ -55,14 +55,8 @@ export async function switchHome({ central, rootKey, tenant, from, to, epoch, ta
   )
 }
 
-/** Gives the move up: the old home answers again, under the next epoch. */
-export async function lowerFence({ central, from, tenant, epoch }: Omit<HandMadeMove, 'to'>): Promise<void> {
-  await from.admin.query(`update rowhouse.resident set (state, epoch) = ('active', $2) where tenant_id = $1`, [
-    tenant.id,
-    epoch + 1,
-  ])
-  await central.query('update rowhouse.placement set (epoch, moving_since) = ($2, null) where tenant_id = $1', [
-    tenant.id,
-    epoch + 1,
-  ])
+/** Gives the move up: the old home answers again, under the same epoch, and then the registry says so. */
+export async function lowerFence({ central, from, tenant }: Omit<HandMadeMove, 'to'>): Promise<void> {
+  await from.admin.query(`update rowhouse.resident set state = 'active' where tenant_id = $1`, [tenant.id])
+  await central.query('update rowhouse.placement set moving_since = null where tenant_id = $1', [tenant.id])
 }

@@ -1,7 +1,7 @@
 /** What a process does with the work of a tenant while that is behind a fence. */
 
 import type { Rowhouse, RowhouseOptions, ScopedDb } from 'rowhouse'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createDatabaseHome, type Home } from '../support/home.ts'
 import { createNeighbours, type Neighbours, SCHEMA } from '../support/tenants.ts'
 import { type HandMadeMove, lowerFence, raiseFence, switchHome } from './hand-made-move.ts'
@@ -50,10 +50,7 @@ const arrive = async () => {
   epoch++
   home = (home + 1) % homes.length
 }
-const giveUp = async () => {
-  await lowerFence(move())
-  epoch++
-}
+const giveUp = () => lowerFence(move())
 
 const refusals = ({ usage }: Rowhouse) => usage.snapshot().find(({ slug }) => slug === 'acme')?.errors ?? 0
 const COUNT = 'select count(*)::int as n from item where id < 10'
@@ -244,6 +241,21 @@ describe('work that waits for its tenant', () => {
     await rowhouse.close()
     await refused
     await giveUp()
+  })
+
+  it('goes on where a fence is lowered between its refusal and the answer of the registry', async () => {
+    const rowhouse = await open({ moveWaitMs: 60_000 })
+    await fence()
+    const find = rowhouse.directory.find
+    let asked = 0
+    const late = vi.spyOn(rowhouse.directory, 'find').mockImplementation(async (key) => {
+      if (asked++ === 0) await giveUp()
+      return find(key)
+    })
+    const { id } = n.a
+    const context = rowhouse.withTenant(id, (db) => db.one(COUNT))
+    expect(await context).toEqual({ n: 3 })
+    late.mockRestore()
   })
 
   it('does not wait where nothing moves: a refusal without a fence is one at once', async () => {
