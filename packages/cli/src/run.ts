@@ -1,6 +1,7 @@
 import { buildApplication, buildRouteMap, run as runApplication } from '@stricli/core'
 import type { Context, Io } from './command.ts'
 import { adviseCommand } from './commands/advise.ts'
+import { backupRoutes } from './commands/backup.ts'
 import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { fuzzCommand } from './commands/fuzz.ts'
@@ -33,6 +34,7 @@ const application = buildApplication(
       server: serverRoutes,
       tenant: tenantRoutes,
       standby: standbyRoutes,
+      backup: backupRoutes,
       migrate: migrateRoutes,
       orphans: orphansCommand,
       query: queryCommand,
