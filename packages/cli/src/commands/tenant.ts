@@ -6,6 +6,8 @@ import { printJson } from '../print.ts'
 import { printTenant, printTenantFacts, printTenants } from '../print-tenant.ts'
 import { adminSettings } from '../settings.ts'
 import { explainPlacementCommand } from './tenant-explain-placement.ts'
+import { moveCommand } from './tenant-move.ts'
+import { moveRoutes } from './tenant-move-changes.ts'
 import { provisionCommand } from './tenant-provision.ts'
 
 const TENANT_STATES = [
@@ -147,6 +149,8 @@ export const tenantRoutes = buildRouteMap({
     retireKey: change('End the validity of the key before the current one', (tenants, name) =>
       tenants.retireOldKey(name),
     ),
+    move: moveCommand,
+    ...moveRoutes,
   },
-  docs: { brief: 'Tenants: provision, list, show, suspend, resume, rotate keys' },
+  docs: { brief: 'Tenants: provision, list, show, suspend, resume, rotate keys, move' },
 })
