@@ -18,7 +18,7 @@ create table rowhouse.move (
   id uuid primary key,
   tenant_id uuid not null references rowhouse.tenant (id) on delete cascade,
   state text not null check (state in
-    ('planned', 'preparing', 'copying', 'catching-up', 'cutting', 'switched', 'reverting', 'completing',
+    ('planned', 'preparing', 'copying', 'catching-up', 'cutting', 'switched', 'reverting', 'completing', 'aborting',
      'completed', 'aborted', 'reverted')),
   source jsonb not null,
   target jsonb not null,

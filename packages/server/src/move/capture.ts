@@ -8,12 +8,14 @@ import type { TenantTable } from '../tenant-data/tenant-tables.ts'
 /** A trigger needs a lock that writers of all tenants wait behind: each attempt is short. */
 const LOCK_TIMEOUT_MS = 100
 const ATTEMPTS = 200
+/** Where it does not matter when. */
+const FEW_ATTEMPTS = 8
 const PAUSE_MS = 250
 
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /** Name of the triggers of a move; the janitor knows by it whose they are. */
-function triggerName(moveId: string, kind: (typeof KINDS)[number]): string {
+function triggerName(moveId: string, kind: (typeof KINDS)[number] | ''): string {
   return `rowhouse_move_${moveId.replaceAll('-', '')}_${kind}`
 }
 
@@ -33,28 +35,73 @@ export async function startCapture(
   moveId: string,
 ): Promise<void> {
   for (const table of tables) {
-    await withShortLock(connections, home, table, (client) => createTriggers(client, table, tenantId, moveId))
+    await withShortLock(connections, home, table, ATTEMPTS, (client) => createTriggers(client, table, tenantId, moveId))
   }
 }
 
-/** Takes the triggers away again, and the keys nobody took. */
+/**
+ * Stops capturing, and forgets the keys nobody took.
+ *
+ * A trigger is switched off first, which waits for those who write, and then dropped, which waits for everybody who has
+ * looked at the table in a transaction that goes on. What cannot be dropped soon stays, switched off, until the next
+ * move that passes by.
+ *
+ * @param patient  waits for those who write; otherwise the triggers may stay on, where nobody writes as the tenant any more
+ */
 export async function stopCapture(
   connections: OperatorConnections,
   home: HomeAddress,
   tables: readonly TenantTable[],
   moveId: string,
+  patient: boolean,
 ): Promise<void> {
   for (const table of tables) {
-    if (!(await hasTrigger(connections, home, table, moveId))) continue
-    await withShortLock(connections, home, table, async (client) => {
-      for (const kind of KINDS) {
-        await client.query(`drop trigger if exists ${triggerName(moveId, kind)} on ${nameOf(table)}`)
-      }
-    })
+    const names = await triggersOn(connections, home, table)
+    const own = names.filter(({ name }) => name.startsWith(triggerName(moveId, '')))
+    const on = own.filter(({ off }) => !off)
+    if (on.length > 0) {
+      const off = withShortLock(connections, home, table, patient ? ATTEMPTS : FEW_ATTEMPTS, (client) =>
+        each(client, on, (name) => `alter table ${nameOf(table)} disable trigger ${name}`),
+      )
+      await (patient ? off : off.catch(ignoreTimeout))
+    }
+    const old = [...own, ...names.filter(({ off }) => off)]
+    if (old.length === 0) continue
+    await withShortLock(connections, home, table, FEW_ATTEMPTS, (client) =>
+      each(client, old, (name) => `drop trigger if exists ${name} on ${nameOf(table)}`),
+    ).catch(ignoreTimeout)
   }
   await connections.transact(home, (client) =>
     client.query('delete from rowhouse.captured_key where move_id = $1', [moveId]),
   )
+}
+
+interface FoundTrigger {
+  readonly name: string
+  readonly off: boolean
+}
+
+/** Triggers of moves on a table, this one's and those that were left. */
+async function triggersOn(
+  connections: OperatorConnections,
+  home: HomeAddress,
+  table: TenantTable,
+): Promise<FoundTrigger[]> {
+  const text = `select tgname as name, tgenabled = 'D' as off from pg_trigger
+                 where tgrelid = to_regclass($1) and tgname ~ '^rowhouse_move_[0-9a-f]{32}_' and tgparentid = 0`
+  return (await connections.use(home, (client) => client.query<FoundTrigger>(text, [nameOf(table)]))).rows
+}
+
+async function each(
+  client: pg.PoolClient,
+  triggers: readonly FoundTrigger[],
+  toStatement: (name: string) => string,
+): Promise<void> {
+  for (const name of new Set(triggers.map((trigger) => trigger.name))) await client.query(toStatement(name))
+}
+
+function ignoreTimeout(error: unknown): void {
+  if ((error as { code?: unknown }).code !== 'ERR_TIMEOUT') throw error
 }
 
 async function createTriggers(
@@ -82,23 +129,11 @@ async function createTriggers(
   )
 }
 
-async function hasTrigger(
-  connections: OperatorConnections,
-  home: HomeAddress,
-  table: TenantTable,
-  moveId: string,
-): Promise<boolean> {
-  const text = `select from pg_trigger where tgrelid = to_regclass($1) and starts_with(tgname, $2)`
-  const { rowCount } = await connections.use(home, (client) =>
-    client.query(text, [nameOf(table), `rowhouse_move_${moveId.replaceAll('-', '')}`]),
-  )
-  return (rowCount ?? 0) > 0
-}
-
 async function withShortLock(
   connections: OperatorConnections,
   home: HomeAddress,
   table: TenantTable,
+  attempts: number,
   work: (client: pg.PoolClient) => Promise<void>,
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
@@ -110,14 +145,14 @@ async function withShortLock(
       return
     } catch (error) {
       if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
-      if (attempt === ATTEMPTS) {
+      if (attempt === attempts) {
         throw new UnavailableError(
           'ERR_TIMEOUT',
           `Cannot watch ${table.schema}.${table.name}: somebody writes to it in a transaction that does not end; end it, then continue the move`,
           { cause: error },
         )
       }
-      await delay(PAUSE_MS) // bounded: ATTEMPTS
+      await delay(PAUSE_MS) // bounded: attempts
     }
   }
 }

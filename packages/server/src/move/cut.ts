@@ -16,6 +16,8 @@ export interface Leg {
   readonly epoch: number
   /** Under which its keys are captured. */
   readonly captureId: string
+  /** State of the move while it is cut. */
+  readonly during: MoveState
   /** State of the move when the registry names `to`. */
   readonly reached: MoveState
 }
@@ -41,6 +43,7 @@ export async function cut(cutter: Cutter, move: MoveRecord, leg: Leg, pairs: rea
       await central.query('begin; set local role rowhouse_owner')
       const now = await lockPlacement(central, move)
       if (now.epoch === leg.epoch + 1) return 0
+      await assertStillMeant(central, move, leg)
       if (now.epoch !== leg.epoch) throw impossible('somebody else has moved it since')
       return switchTo(cutter, central, move, leg, pairs, now.state)
     })
@@ -106,6 +109,14 @@ async function lockPlacement(central: pg.PoolClient, { tenantId }: MoveRecord): 
   const { epoch = 0, state = 'gone' } = rows[0] ?? {}
   if (state !== 'active' && state !== 'suspended') throw impossible(`it is ${state}`)
   return { epoch, state }
+}
+
+/** Under the lock of the placement: nobody aborts the move from here on, and nobody has before. */
+async function assertStillMeant(central: pg.PoolClient, { id }: MoveRecord, { during }: Leg): Promise<void> {
+  const { rows } = await central.query<{ state: string }>('select state from rowhouse.move where id = $1 for update', [
+    id,
+  ])
+  if (rows[0]?.state !== during) throw impossible(`another process has made the move ${rows[0]?.state} meanwhile`)
 }
 
 function epochOf(connections: OperatorConnections, move: MoveRecord): Promise<number> {

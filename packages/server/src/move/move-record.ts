@@ -17,6 +17,7 @@ export type MoveState =
   | 'switched'
   | 'reverting'
   | 'completing'
+  | 'aborting'
   | 'completed'
   | 'aborted'
   | 'reverted'
@@ -74,9 +75,6 @@ interface MoveRow {
   readonly changed_at: Date
 }
 
-/** Moves that are over: the next one may begin. */
-export const ENDED: readonly MoveState[] = ['completed', 'aborted', 'reverted']
-
 export const CENTRAL = { server: 'main', database: undefined }
 
 const SELECT = 'select m.*, t.slug from rowhouse.move m join rowhouse.tenant t on t.id = m.tenant_id'
@@ -101,19 +99,27 @@ export async function readMove(client: Runner, id: string): Promise<MoveRecord> 
   throw new TenantError('ERR_MOVE_NOT_FOUND', `Cannot find move "${id}": the registry knows none of this id`)
 }
 
-/** Writes down how far a move is; `progress` is added to what is known. */
+/**
+ * Writes down how far a move is; `progress` is added to what is known. What is over stays over, and what is being undone is
+ * only ever undone: a process that was taken for dead may still believe otherwise.
+ *
+ * @throws {TenantError} `ERR_MOVE_STATE` when the move is past that
+ */
 export async function noteMove(
   connections: OperatorConnections,
   id: string,
   { state, progress = {}, error }: { state?: MoveState; progress?: MoveProgress; error?: string | null },
 ): Promise<void> {
-  await connections.transact(CENTRAL, (client) =>
+  const { rowCount } = await connections.transact(CENTRAL, (client) =>
     client.query(
       `update rowhouse.move set state = coalesce($2, state), progress = progress || $3::jsonb, changed_at = now(),
-              error = case when $4::text is null then error else nullif($4, '') end where id = $1`,
+              error = case when $4::text is null then error else nullif($4, '') end
+        where id = $1 and ($2::text is null or state = $2 or state not in ('aborting', 'completed', 'aborted', 'reverted')
+                           or (state = 'aborting' and $2 = 'aborted'))`,
       [id, state ?? null, JSON.stringify(progress), error === null ? '' : (error ?? null)],
     ),
   )
+  if (rowCount !== 1) throw new TenantError('ERR_MOVE_STATE', 'Cannot go on with the move: it is over, or being undone')
 }
 
 /** Homes in one database share its residents: the tenant has one there, and it names the schema. */

@@ -75,7 +75,10 @@ export async function completeMove(mover: Mover, id: string, run: RunStep): Prom
     await run('complete', async () => {
       const { connections } = mover
       const move = await read(mover, id)
-      await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id))
+      await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id), true)
+      if (await hasNamespace(mover, { ...toChosen(move), ...move.source })) {
+        await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, false)
+      }
       await removeHome(connections, move.source, move.target, move.tenantId)
       await noteMove(connections, id, { state: 'completed', error: null })
     })
@@ -174,7 +177,7 @@ async function hasSwitched(mover: Mover, id: string): Promise<boolean> {
 async function leaveSource(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
-  await stopCapture(connections, move.source, await tablesOf(connections, move.source), id)
+  await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, false)
   await thawHomes(connections, move)
 }
 
@@ -184,20 +187,23 @@ async function abort(mover: Mover, id: string, why: string): Promise<void> {
   const move = await read(mover, id)
   const { rows } = await connections.transact(CENTRAL, (client) =>
     client.query<{ state: string }>(
-      `update rowhouse.placement p set moving_since = null from rowhouse.tenant t
-        where t.id = p.tenant_id and p.tenant_id = $1 and p.epoch = $2 returning t.state`,
-      [move.tenantId, move.epoch],
+      // With the placement locked, as a cut has it: none begins after this.
+      `with undone as (
+         update rowhouse.placement p set moving_since = null from rowhouse.tenant t
+          where t.id = p.tenant_id and p.tenant_id = $1 and p.epoch = $2 returning t.state)
+       update rowhouse.move m set state = 'aborting', changed_at = now() from undone where m.id = $3 returning undone.state`,
+      [move.tenantId, move.epoch, id],
     ),
   )
   if (rows[0] !== undefined) {
     const state = rows[0].state === 'active' ? 'active' : 'suspended'
     await unfence(connections, move, move.source, move.epoch, state)
   }
-  await stopCapture(connections, move.source, await tablesOf(connections, move.source), id)
+  await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, true)
   const ours = move.progress.madeHome === true || move.progress.copiedRows !== undefined
   await thawHomes(connections, move)
   if (ours && (await hasNamespace(mover, toChosen(move)))) {
-    await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id))
+    await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id), false)
     await removeHome(connections, move.target, move.source, move.tenantId)
   }
   await noteMove(connections, id, { state: 'aborted', error: why })
@@ -252,7 +258,7 @@ async function cleanAfterRevert(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
   if (await hasNamespace(mover, toChosen(move))) {
-    await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id))
+    await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id), false)
     await removeHome(connections, move.target, move.source, move.tenantId)
   }
   await thawHomes(connections, move)
@@ -260,11 +266,18 @@ async function cleanAfterRevert(mover: Mover, id: string): Promise<void> {
 }
 
 function forward({ id, source, target, epoch }: MoveRecord): Leg {
-  return { from: source, to: target, epoch, captureId: id, reached: 'switched' }
+  return { from: source, to: target, epoch, captureId: id, during: 'cutting', reached: 'switched' }
 }
 
 function backward({ id, source, target, epoch }: MoveRecord): Leg {
-  return { from: target, to: source, epoch: epoch + 1, captureId: backId(id), reached: 'reverting' }
+  return {
+    from: target,
+    to: source,
+    epoch: epoch + 1,
+    captureId: backId(id),
+    during: 'reverting',
+    reached: 'reverting',
+  }
 }
 
 /** Does what the operator asked for since: waits while paused, ends when told to. */

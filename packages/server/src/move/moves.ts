@@ -7,7 +7,6 @@ import { homeName } from '../registry/home-name.ts'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
 import {
   CENTRAL,
-  ENDED,
   listMoves,
   type MoveHome,
   type MoveRecord,
@@ -210,6 +209,8 @@ async function requireState(
   throw wrongState(move, verb)
 }
 
+const BEFORE_THE_CUT: readonly MoveState[] = ['planned', 'preparing', 'copying', 'catching-up']
+
 async function setWish(
   connections: OperatorConnections,
   id: string,
@@ -219,12 +220,12 @@ async function setWish(
   const move = await connections.transact(CENTRAL, async (client) => {
     await client.query(
       `update rowhouse.move set wish = $2, changed_at = now() where id::text = $1
-          and state in ('planned', 'preparing', 'copying', 'catching-up')`,
-      [id, wanted],
+          and state = any ($3)`,
+      [id, wanted, BEFORE_THE_CUT],
     )
     return readMove(client, id)
   })
-  if (move.wish !== (wanted ?? undefined) || ENDED.includes(move.state)) throw wrongState(move, verb)
+  if (!BEFORE_THE_CUT.includes(move.state)) throw wrongState(move, verb)
 }
 
 function wrongState(move: MoveRecord, verb: string): TenantError {

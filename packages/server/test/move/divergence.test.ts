@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { compareTables } from '../../src/move/compare.ts'
 import type { TablePair } from '../../src/move/captured-keys.ts'
+import { compareTables } from '../../src/move/compare.ts'
 import { PLAIN_TEXT } from '../../src/tenant-data/checksum.ts'
 import { listTenantTables } from '../../src/tenant-data/tenant-tables.ts'
 import { createPlatform, type Platform } from '../support/platform.ts'
@@ -36,7 +36,9 @@ beforeAll(async () => {
     await client.connect()
     await client.query(FILL)
     // As differently as logins may be set up.
-    await client.query(client === clients[0] ? `set timezone = 'Asia/Dubai'` : `set datestyle = 'German'; set extra_float_digits = 0`)
+    await client.query(
+      client === clients[0] ? `set timezone = 'Asia/Dubai'` : `set datestyle = 'German'; set extra_float_digits = 0`,
+    )
   }
   const [there, here] = await Promise.all(clients.map((client) => listTenantTables(client, 'public')))
   pairs = (there ?? []).map((from, i) => ({ from, to: here?.[i] as TablePair['to'] }))
@@ -72,13 +74,15 @@ const KINDS: readonly ((id: number) => string)[] = [
   (id) => `delete from item where tenant_id = '${A}' and id = ${id}`,
   (id) => `insert into item (tenant_id, id) values ('${A}', ${1_000 + id})`,
   (id) => `insert into empty_one values ('${A}', ${id})`,
-  (id) => `update item set label = case when label is null then '' else null end where tenant_id = '${A}' and id = ${id}`,
+  (id) =>
+    `update item set label = case when label is null then '' else null end where tenant_id = '${A}' and id = ${id}`,
   (id) => `update item set label = coalesce(label, '') || ' ' where tenant_id = '${A}' and id = ${id}`,
   (id) => `update item set label = default where tenant_id = '${A}' and id = ${id}`,
   (id) => `update item set amount = amount + 0.01 where tenant_id = '${A}' and id = ${id}`,
   (id) => `update item set ratio = ratio + ratio * 1e-15 where tenant_id = '${A}' and id = ${id}`,
   (id) => `update item set at = at + interval '1 microsecond' where tenant_id = '${A}' and id = ${id}`,
-  (id) => `update item set span = span - interval '1 day' + interval '24 hours' where tenant_id = '${A}' and id = ${id}`,
+  (id) =>
+    `update item set span = span - interval '1 day' + interval '24 hours' where tenant_id = '${A}' and id = ${id}`,
   (id) => `update item set data = data || '\\x00' where tenant_id = '${A}' and id = ${id}`,
   (id) => `update item set doc = doc - 'x' where tenant_id = '${A}' and id = ${id}`,
   (id) => `update item set tags[2] = '' where tenant_id = '${A}' and id = ${id}`,

@@ -39,7 +39,7 @@ export function writeAlong(app: Rowhouse, slug: string): History {
     }
   }
   const writer = async (text: string) => {
-    for (let n = 0; running; n += 1) {
+    while (running) {
       const reference = `${text}${randomUUID()}`
       await attempt(reference, 0, () =>
         app.withTenant(slug, (db) =>
