@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision|crowd|fleet] [--switches N]`
+ * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision|crowd|fleet|backup] [--switches N]`
  *
  * Every figure is a ratio between operations that ran in turns in this one process, on a server it started itself.
  */
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { benchBackup } from './backup.ts'
 import { benchContextSwitches } from './context-switches.ts'
 import { benchCounters } from './counters.ts'
 import { benchCrowd } from './crowd.ts'
@@ -29,10 +30,11 @@ const PARTS = [
   'provision',
   'crowd',
   'fleet',
+  'backup',
 ] as const
 
 /** Parts that make tables of their own. */
-const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision', 'crowd', 'fleet'])
+const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision', 'crowd', 'fleet', 'backup'])
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean' }, only: { type: 'string' }, switches: { type: 'string', default: '100000' } },
@@ -63,6 +65,7 @@ async function runParts(db: BenchDatabase) {
     ...(wanted('proof') && { proof: await benchProof(db) }),
     ...(wanted('provision') && { provision: await benchProvision(db) }),
     ...(wanted('fleet') && { fleet: await benchFleet(db) }),
+    ...(wanted('backup') && { backup: await benchBackup(db) }),
     ...(wanted('crowd') && { crowd: await benchCrowd(db) }),
     ...(wanted('context') && { context: await benchContextSwitches(db, Number(values.switches)) }),
   }

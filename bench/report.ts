@@ -1,3 +1,4 @@
+import type { benchBackup } from './backup.ts'
 import type { benchContextSwitches } from './context-switches.ts'
 import type { benchCounters } from './counters.ts'
 import type { benchCrowd } from './crowd.ts'
@@ -26,6 +27,7 @@ export interface Report {
   readonly proof?: Awaited<ReturnType<typeof benchProof>>
   readonly provision?: Awaited<ReturnType<typeof benchProvision>>
   readonly fleet?: Awaited<ReturnType<typeof benchFleet>>
+  readonly backup?: Awaited<ReturnType<typeof benchBackup>>
   readonly crowd?: Awaited<ReturnType<typeof benchCrowd>>
   readonly context?: Awaited<ReturnType<typeof benchContextSwitches>>
 }
@@ -65,6 +67,7 @@ export function printReport(report: Report): string {
   for (const scenario of report.tripwire ?? []) lines.push(...tripwireTable(scenario), '')
   if (report.provision) lines.push(...provisionLines(report.provision), '')
   if (report.fleet) lines.push(...fleetLines(report.fleet), '')
+  if (report.backup) lines.push(...backupLines(report.backup), '')
   if (report.crowd) lines.push(...crowdLines(report.crowd), '')
   if (report.proof) lines.push(...proofLines(report.proof), '')
   if (report.context) {
@@ -137,6 +140,14 @@ function fleetLines({ homes, provision, noopMs, column }: NonNullable<Report['fl
   return [
     `Fleet of ${homes} homes: provisioned at ${provision.perSecond} tenants/s (${provision.seconds} s); deployment that changes nothing ${noopMs} ms`,
     `One column in each: ${column.oursMs} ms, ${column.homesPerSecond} homes/s, ${column.ofBare} × a bare parallel loop (${column.bareMs} ms)`,
+  ]
+}
+
+function backupLines({ rows, memory, ...each }: NonNullable<Report['backup']>): string[] {
+  return [
+    `Backup of ${rows} rows: ${each.backupMs} ms, ${each.backupRatio} × of a bare COPY out (${each.bareOutMs} ms)`,
+    `Restore: ${each.restoreMs} ms, ${each.restoreRatio} × of a bare DELETE and COPY in (${each.bareInMs} ms)`,
+    `${memory.rows} rows: backup ${memory.backupMs} ms with ${memory.backupMb} MB more, restore ${memory.restoreMs} ms with ${memory.restoreMb} MB more`,
   ]
 }
 
