@@ -92,7 +92,7 @@ export function summaryOf(name: string, { tenant, takenAt, tables }: Manifest): 
 }
 
 /** Equal for tables with equal columns and keys, in whatever model they are. */
-export function digestOfTables(tables: readonly Pick<TableEntry, 'name' | 'columns' | 'key'>[]): string {
+function digestOfTables(tables: readonly Pick<TableEntry, 'name' | 'columns' | 'key'>[]): string {
   const shape = tables
     .map(({ name, columns, key }) => JSON.stringify([name, columns.map(({ name, type }) => [name, type]).sort(), key]))
     .sort()
