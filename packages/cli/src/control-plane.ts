@@ -59,12 +59,13 @@ export async function withControlPlane<T>(
 ): Promise<T> {
   const config = await readConfig(io, flags)
   const { openControlPlane } = await loadServer()
-  const { migrations, rules, steps } = config
+  const { migrations, rules, steps, exportTenant } = config
   const plane = await openControlPlane({
     ...adminSettings(io.env, flags),
     ...(migrations !== undefined && { migrations }),
     ...(rules !== undefined && { rules }),
     ...(steps !== undefined && { steps }),
+    ...(exportTenant !== undefined && { exportTenant }),
     log: logTo(io, flags.json),
     ...more,
   })

@@ -1,4 +1,5 @@
 import type { RegisteredTenant } from 'rowhouse/install'
+import type { LifecycleFacts } from 'rowhouse-server'
 import type { Io } from './command.ts'
 import { printJson, printRows } from './print.ts'
 import { toned } from './terminal.ts'
@@ -18,7 +19,11 @@ export function printTenant(io: Io, tenant: RegisteredTenant, json: boolean): vo
 }
 
 /** Prints everything the registry says of a tenant, one fact a line. */
-export function printTenantFacts(io: Io, tenant: RegisteredTenant): void {
+export function printTenantFacts(
+  io: Io,
+  tenant: RegisteredTenant,
+  life: Pick<LifecycleFacts, 'suspension' | 'offboarding' | 'holds'>,
+): void {
   const { oldKeyAccepted, epoch, keyVersion } = tenant
   const { since: _, ...row } = toRow(tenant)
   const old = oldKeyAccepted === true ? ', the one before is still accepted' : ''
@@ -28,10 +33,31 @@ export function printTenantFacts(io: Io, tenant: RegisteredTenant): void {
     since: tenant.createdAt.toISOString(),
     epoch: `${epoch}`,
     key: `version ${keyVersion}${old}`,
+    ...lifeText(life),
   }
   const width = Math.max(...Object.keys(facts).map((fact) => fact.length))
   for (const [fact, value] of Object.entries(facts))
     io.stdout.write(`${toned(io, io.stdout, 'dim', fact.padEnd(width))}  ${value}\n`)
+}
+
+function lifeText({ suspension, offboarding, holds }: Pick<LifecycleFacts, 'suspension' | 'offboarding' | 'holds'>) {
+  const { retainUntil } = offboarding ?? {}
+  return {
+    ...(suspension !== undefined && {
+      suspended: `${suspension.kind}: ${suspension.cause}, by ${suspension.by} at ${suspension.since.toISOString()}`,
+    }),
+    ...(offboarding !== undefined && {
+      leaving: `${offboarding.reason}, by ${offboarding.by}; export: ${offboarding.exportReference ?? 'none'}; retained until ${retainUntil?.toISOString() ?? 'its export has ended'}`,
+    }),
+    ...(holds.length > 0 && {
+      holds: holds
+        .map(
+          ({ id, reason, placedBy, liftRequestedBy }) =>
+            `${id}: ${reason}, by ${placedBy}${liftRequestedBy === undefined ? '' : `; ${liftRequestedBy} asks to lift it`}`,
+        )
+        .join('; '),
+    }),
+  }
 }
 
 /** Names where a tenant's tables are: `shared tables`, its schema, its database. */

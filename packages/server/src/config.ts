@@ -3,6 +3,7 @@ import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ConfigError, type PlanShare } from 'rowhouse'
 import { arrangeWaves, type WaveRule } from './fleet/waves.ts'
+import type { ExportTenant } from './lifecycle/offboard.ts'
 import { type PlacementRules, requirePlacementRules } from './placing/placement-rules.ts'
 import { type ProvisioningStep, requireStepName } from './provision/step.ts'
 import type { TenantStep } from './provision/tenant-step.ts'
@@ -19,6 +20,8 @@ export interface RowhouseConfig {
   readonly waves?: readonly WaveRule[]
   /** What one tenant of a plan may take of a process: give them to `createRowhouse` as well. */
   readonly plans?: Readonly<Record<string, PlanShare>>
+  /** Exports a tenant that leaves, and returns where its data are. @defaultValue none: tenants leave without an export */
+  readonly exportTenant?: ExportTenant
 }
 
 /** Names a configuration may have in the folder of a project. */
@@ -112,19 +115,21 @@ async function importDefault(file: string): Promise<unknown> {
   return module.default
 }
 
-const FIELDS = ['migrations', 'rules', 'steps', 'waves', 'plans']
+const FIELDS = ['migrations', 'rules', 'steps', 'waves', 'plans', 'exportTenant']
 
 function requireConfig(value: unknown, file: string): RowhouseConfig {
   if (!isRecord(value)) throw refuse(file, `it is ${kindOf(value)}; wanted an object`)
   for (const field of Object.keys(value))
     if (!FIELDS.includes(field)) throw refuse(file, `unknown field "${field}"; wanted ${FIELDS.join(', ')}`)
-  const { migrations, rules, steps, waves, plans } = value
+  const { migrations, rules, steps, waves, plans, exportTenant } = value
   if (migrations !== undefined && (typeof migrations !== 'string' || migrations === ''))
     throw refuse(file, `field "migrations" is ${kindOf(migrations)}; wanted the path of a folder`)
   if (rules !== undefined) requirePlacementRules(rules, file)
   if (steps !== undefined) requireSteps(steps, file)
   if (waves !== undefined) requireWaves(waves, file)
   if (plans !== undefined) requirePlans(plans, file)
+  if (exportTenant !== undefined && typeof exportTenant !== 'function')
+    throw refuse(file, `field "exportTenant" is ${kindOf(exportTenant)}; wanted a function`)
   return value as RowhouseConfig
 }
 

@@ -86,7 +86,7 @@ function toRequest(slug: string, flags: Flags): ProvisioningRequest {
 const STEP_WIDTH = 20
 
 /** Shows steps as they happen: the one that runs on a line that is rewritten, those that ended above it. */
-function stepPrinter(io: Io, json: boolean, wanted: string): (event: StepEvent) => void {
+export function stepPrinter(io: Io, json: boolean, wanted: string): (event: StepEvent) => void {
   if (!isForPeople(io, json))
     return ({ state, ...event }) => {
       if (state !== 'begun') printJson(io, { event: 'step', ...event, state, elapsedMs: Math.round(event.elapsedMs) })

@@ -6,9 +6,12 @@ import { printJson } from '../print.ts'
 import { printTenant, printTenantFacts, printTenants } from '../print-tenant.ts'
 import { adminSettings } from '../settings.ts'
 import { explainPlacementCommand } from './tenant-explain-placement.ts'
+import { holdRoutes } from './tenant-hold.ts'
+import { leaveRoutes } from './tenant-leave.ts'
 import { moveCommand } from './tenant-move.ts'
 import { moveRoutes } from './tenant-move-changes.ts'
 import { provisionCommand } from './tenant-provision.ts'
+import { readLifecycle, resumeCommand, setPlanCommand, suspendCommand } from './tenant-suspend.ts'
 
 const TENANT_STATES = [
   ...(['provisioning', 'standby', 'active', 'suspended', 'offboarding', 'erased', 'failed'] as const),
@@ -110,8 +113,9 @@ const show = buildCommand<AdminFlags, [string], Context>({
     const tenant = await withTenants(io, flags, (tenants) => tenants.find(name))
     if (tenant === undefined)
       throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot show tenant "${name}": it does not exist`)
-    if (flags.json) printJson(io, tenant)
-    else printTenantFacts(io, tenant)
+    const life = await readLifecycle(io, flags, tenant.id)
+    if (flags.json) printJson(io, { ...tenant, ...life })
+    else printTenantFacts(io, tenant, life)
   }),
   parameters: {
     flags: { json: jsonFlag, adminUrlFile: adminUrlFileFlag },
@@ -141,8 +145,11 @@ export const tenantRoutes = buildRouteMap({
     explainPlacement: explainPlacementCommand,
     list,
     show,
-    suspend: change('Refuse every statement of a tenant from now on', (tenants, name) => tenants.suspend(name)),
-    resume: change('Serve a suspended tenant again', (tenants, name) => tenants.resume(name)),
+    suspend: suspendCommand,
+    resume: resumeCommand,
+    setPlan: setPlanCommand,
+    ...leaveRoutes,
+    ...holdRoutes,
     rotateKey: change('Give a tenant a new sealing key; the old one stays valid', (tenants, name) =>
       tenants.rotateKey(name),
     ),
@@ -152,5 +159,5 @@ export const tenantRoutes = buildRouteMap({
     move: moveCommand,
     ...moveRoutes,
   },
-  docs: { brief: 'Tenants: provision, list, show, suspend, resume, rotate keys, move' },
+  docs: { brief: 'Tenants: provision, list, show, suspend, resume, rotate keys, move, hold, offboard, erase' },
 })

@@ -1,4 +1,4 @@
-import type { TenantState } from 'rowhouse'
+import { isTenantId, type TenantState } from 'rowhouse'
 import type { RootKey } from 'rowhouse/install'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
 import type { SealedCertificate } from './certificate.ts'
@@ -86,7 +86,8 @@ export function createLifecycle(connections: OperatorConnections, rootKey: RootK
     requestLift: (tenant, request) => requestLift(connections, tenant, request),
     withdrawLift: (tenant, request) => withdrawLift(connections, tenant, request),
     confirmLift: (tenant, request) => confirmLift(connections, tenant, request),
-    certificate: (tenantId) => readCertificate(connections.central, tenantId),
+    certificate: async (tenantId) =>
+      isTenantId(tenantId) ? readCertificate(connections.central, tenantId) : undefined,
   }
 }
 
