@@ -69,12 +69,13 @@ export function withScratchTables<T>(
  * Runs `fn` while nobody else works as the tenant: the application's statements are refused as if it were being moved,
  * until the transaction ends. Triggers do not fire.
  */
-export function withFence<T>(
+export async function withFence<T>(
   room: BackupRoom,
   tenant: RegisteredTenant,
   doing: string,
   fn: (client: pg.PoolClient) => Promise<T>,
 ): Promise<T> {
+  await assertNoMove(room, tenant)
   return inHome(room, tenant, doing, 'begin isolation level read committed', async (client) => {
     await client.query(`set local lock_timeout = ${FENCE_TIMEOUT_MS}`)
     await client.query('select pg_advisory_xact_lock($1)', [room.rootKey.deriveLockKey(tenant.id)])
@@ -130,7 +131,7 @@ export async function assertMayCopy(client: pg.ClientBase, doing: string): Promi
   const login = rows[0]?.login ?? ''
   throw new MigrationError(
     'ERR_PRIVILEGE_MISSING',
-    `Cannot ${doing}: policies bind the operator's login "${login}"; run "alter role ${escapeIdentifier(login)} bypassrls; grant rowhouse_owner to ${escapeIdentifier(login)} with inherit true; grant set on parameter session_replication_role to ${escapeIdentifier(login)}", or use a superuser`,
+    `Cannot ${doing}: policies bind the operator's login "${login}"; run "alter role ${escapeIdentifier(login)} bypassrls; grant rowhouse_owner to ${escapeIdentifier(login)}; grant set on parameter session_replication_role to ${escapeIdentifier(login)}", or use a superuser`,
   )
 }
 
@@ -151,6 +152,22 @@ async function assertLivesHere(
     'ERR_CONFIG_INVALID',
     `Cannot work with backups of tenant "${tenant.slug}": the root key is not the one its database was installed with; set ROWHOUSE_ROOT_KEY to that one`,
     { tenantId: tenant.id },
+  )
+}
+
+/** A move captures changes by triggers, and none fires for what a restore writes. */
+async function assertNoMove({ connections }: BackupRoom, { id, slug }: RegisteredTenant): Promise<void> {
+  const { rows } = await connections.transact({ server: 'main', database: undefined }, (client) =>
+    client.query<{ state: string }>(
+      `select state from rowhouse.move where tenant_id = $1 and state not in ('completed', 'aborted', 'reverted')`,
+      [id],
+    ),
+  )
+  if (rows[0] === undefined) return
+  throw new UnavailableError(
+    'ERR_TENANT_MOVING',
+    `Cannot write a backup into tenant "${slug}": a move of it is ${rows[0].state}; let it complete, or abort or revert it, then try again`,
+    { tenantId: id },
   )
 }
 

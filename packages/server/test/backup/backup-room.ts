@@ -16,7 +16,7 @@ export interface BackupPlatform {
 }
 
 /** What is hard to keep: every kind of text, numbers without end, nulls, times, generated columns, circles, numbered rows. */
-export const KEPT_SCHEMA = `
+const KEPT_SCHEMA = `
 -- rowhouse: reference port
 create table port (code text primary key, name text not null);
 create type mood as enum ('glad', 'sad');

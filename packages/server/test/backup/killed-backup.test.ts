@@ -224,6 +224,26 @@ describe('a tenant at work', () => {
   })
 })
 
+describe('a tenant that is being moved', () => {
+  it('takes no backup in until the move has ended', async () => {
+    const { admin } = room.platform
+    await admin.query(
+      `insert into rowhouse.move (id, tenant_id, state, source, target, epoch, requested_by, reason)
+       values ('01890000-0000-7000-8000-000000000001', $1, 'copying', '{}', '{}', 1, 'test', 'test')`,
+      [tenantId],
+    )
+    const before = await digest()
+    const refusal = {
+      code: 'ERR_TENANT_MOVING',
+      message: expect.stringContaining('a move of it is copying; let it complete, or abort or revert it'),
+    }
+    await expect(room.backups.restore(name)).rejects.toMatchObject(refusal)
+    await expect(room.backups.merge(name)).rejects.toMatchObject(refusal)
+    expect(await digest()).toEqual(before)
+    await admin.query('delete from rowhouse.move')
+  })
+})
+
 describe('a login that policies bind', () => {
   it('copies nothing, and is told what it needs', async () => {
     const { admin, central } = room.platform
@@ -242,9 +262,21 @@ describe('a login that policies bind', () => {
         `policies bind the operator's login "bound_operator"; run "alter role "bound_operator" bypassrls`,
       ),
     })
+    // With what the message says it may, and with nothing more.
+    await admin.query(
+      `alter role bound_operator bypassrls; grant set on parameter session_replication_role to bound_operator`,
+    )
+    const made = await bound.create('acme')
+    expect(await bound.restore(made.name)).toMatchObject({ rows: made.rows })
+    await expect(bound.diff(made.name)).rejects.toMatchObject({
+      code: 'ERR_PRIVILEGE_MISSING',
+      message: expect.stringContaining('permission denied to create temporary tables'),
+    })
+    await admin.query(`grant temporary on database ${central.name} to bound_operator`)
+    expect(await bound.diff(made.name)).toHaveLength(4)
     await bound.close()
     await admin.query(
-      'revoke execute on function pg_control_system from bound_operator; drop owned by bound_operator; drop role bound_operator',
+      'revoke execute on function pg_control_system from bound_operator; revoke set on parameter session_replication_role from bound_operator; drop owned by bound_operator; drop role bound_operator',
     )
   })
 })
