@@ -78,7 +78,7 @@ async function benchMemory(backups: Awaited<ReturnType<typeof openBackups>>, slu
     const timer = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), SAMPLE_MS)
     try {
       const result = await work()
-      return { result, addedMb: round((most - before) / 1e6, 0) }
+      return { result, addedMb: round((most - before) / 1e6, 0), mostMb: round(most / 1e6, 0) }
     } finally {
       clearInterval(timer)
     }
@@ -93,6 +93,7 @@ async function benchMemory(backups: Awaited<ReturnType<typeof openBackups>>, slu
     restoreMs: round(restored.result.ms, 0),
     backupMb: made.addedMb,
     restoreMb: restored.addedMb,
+    processMb: Math.max(made.mostMb, restored.mostMb),
   }
 }
 
