@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision|crowd|fleet|backup] [--switches N]`
+ * `npm run bench -- [--json] [--only scoped|filter|directory|context|counters|tripwire|proof|provision|crowd|fleet|move|backup] [--switches N]`
  *
  * Every figure is a ratio between operations that ran in turns in this one process, on a server it started itself.
  */
@@ -12,6 +12,7 @@ import { benchCrowd } from './crowd.ts'
 import { type BenchDatabase, fillTables, openBenchDatabase } from './database.ts'
 import { benchDirectory } from './directory.ts'
 import { benchFleet } from './fleet.ts'
+import { benchMove } from './move.ts'
 import { benchProof } from './proof.ts'
 import { benchProvision } from './provision.ts'
 import { printReport, type Report } from './report.ts'
@@ -31,10 +32,11 @@ const PARTS = [
   'crowd',
   'fleet',
   'backup',
+  'move',
 ] as const
 
 /** Parts that make tables of their own. */
-const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision', 'crowd', 'fleet', 'backup'])
+const WITHOUT_ROWS: ReadonlySet<string> = new Set(['proof', 'provision', 'crowd', 'fleet', 'move', 'backup'])
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean' }, only: { type: 'string' }, switches: { type: 'string', default: '100000' } },
@@ -65,6 +67,7 @@ async function runParts(db: BenchDatabase) {
     ...(wanted('proof') && { proof: await benchProof(db) }),
     ...(wanted('provision') && { provision: await benchProvision(db) }),
     ...(wanted('fleet') && { fleet: await benchFleet(db) }),
+    ...(wanted('move') && { move: await benchMove() }),
     ...(wanted('backup') && { backup: await benchBackup(db) }),
     ...(wanted('crowd') && { crowd: await benchCrowd(db) }),
     ...(wanted('context') && { context: await benchContextSwitches(db, Number(values.switches)) }),

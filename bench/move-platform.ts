@@ -7,7 +7,6 @@ import { createRowhouse, type Rowhouse } from 'rowhouse'
 import { install } from 'rowhouse/install'
 import { type EmbeddedPostgres, startPostgres } from 'rowhouse-embedded'
 import { type ControlPlane, OperatorConnections, openControlPlane } from 'rowhouse-server'
-import { makeMemoryFolder } from '../tools/memory-folder.ts'
 
 /** Rows of the tenant that moves, and of all others beside it. */
 export const MOVED_ROWS = 100_000
@@ -98,22 +97,12 @@ export async function addNeighbours(platform: MovePlatform): Promise<void> {
   await platform.admin.query('vacuum analyze shipment')
 }
 
-/**
- * In memory where there is enough of it: what a disk does with commits is not what is measured. Commits wait for the log
- * all the same, or replication would wait for the server to write it by and by.
- */
+/** Commits wait for the log, or replication would wait for the server to write it by and by; the disk is not waited for. */
 async function startServers(): Promise<readonly [EmbeddedPostgres, EmbeddedPostgres]> {
-  const settings = {
-    fsync: 'off',
-    shared_buffers: '256MB',
-    max_wal_size: '2GB',
-    max_connections: '200',
-  }
-  const memory = makeMemoryFolder()
-  const kept = (name: string) => (memory === undefined ? {} : { dataDir: join(memory, name) })
+  const settings = { fsync: 'off', shared_buffers: '256MB', max_wal_size: '2GB', max_connections: '200' }
   return Promise.all([
-    startPostgres({ ...kept('main'), settings: { ...settings, wal_level: 'logical' } }),
-    startPostgres({ ...kept('old-1'), major: 15, settings }),
+    startPostgres({ settings: { ...settings, wal_level: 'logical' } }),
+    startPostgres({ major: 15, settings }),
   ])
 }
 

@@ -1,7 +1,7 @@
 import type { Model } from 'rowhouse-server'
 import { percentiles, round } from './measure.ts'
-import { benchCapture } from './move-capture.ts'
 import { benchCopy, benchMemory } from './move-copy.ts'
+import { recordStates } from './move-held.ts'
 import { checkHistory, type History, newHistory, writeSteadily } from './move-load.ts'
 import { addNeighbours, MOVED_ROWS, type MovePlatform, openMovePlatform } from './move-platform.ts'
 import { benchReplication } from './move-replication.ts'
@@ -26,12 +26,13 @@ export async function benchMove() {
     const tenantId = await platform.addTenant('mover', MOVED_ROWS)
     await addNeighbours(platform)
     const neighbourId = (await platform.plane.tenants.find('neighbour-0'))?.id ?? ''
-    const copy = await benchCopy(platform, tenantId)
+    await recordStates(platform)
+    const { copy, capture } = await benchCopy(platform, tenantId, neighbourId)
     const replication = await benchReplication(platform, tenantId)
-    const capture = await benchCapture(platform, tenantId, neighbourId)
-    const small = await benchMemory(platform, tenantId, MOVED_ROWS)
+    const small = await benchMemory(platform, 'mover', MOVED_ROWS)
     const moved = await benchMoves(platform)
-    const large = await benchMemory(platform, await platform.addTenant('large', 10 * MOVED_ROWS), 10 * MOVED_ROWS)
+    await platform.addTenant('large', 10 * MOVED_ROWS)
+    const large = await benchMemory(platform, 'large', 10 * MOVED_ROWS)
     return { ...moved, copyRatio: copy.copyRatio, copy, memory: [small, large], capture, replication }
   } finally {
     await platform.close()

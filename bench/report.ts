@@ -4,6 +4,7 @@ import type { benchCounters } from './counters.ts'
 import type { benchCrowd } from './crowd.ts'
 import type { benchDirectory } from './directory.ts'
 import type { benchFleet } from './fleet.ts'
+import type { benchMove } from './move.ts'
 import type { benchProof } from './proof.ts'
 import type { benchProvision } from './provision.ts'
 import type { ScopedScenario } from './scoped.ts'
@@ -27,6 +28,7 @@ export interface Report {
   readonly proof?: Awaited<ReturnType<typeof benchProof>>
   readonly provision?: Awaited<ReturnType<typeof benchProvision>>
   readonly fleet?: Awaited<ReturnType<typeof benchFleet>>
+  readonly move?: Awaited<ReturnType<typeof benchMove>>
   readonly backup?: Awaited<ReturnType<typeof benchBackup>>
   readonly crowd?: Awaited<ReturnType<typeof benchCrowd>>
   readonly context?: Awaited<ReturnType<typeof benchContextSwitches>>
@@ -67,6 +69,7 @@ export function printReport(report: Report): string {
   for (const scenario of report.tripwire ?? []) lines.push(...tripwireTable(scenario), '')
   if (report.provision) lines.push(...provisionLines(report.provision), '')
   if (report.fleet) lines.push(...fleetLines(report.fleet), '')
+  if (report.move) lines.push(...moveLines(report.move), '')
   if (report.backup) lines.push(...backupLines(report.backup), '')
   if (report.crowd) lines.push(...crowdLines(report.crowd), '')
   if (report.proof) lines.push(...proofLines(report.proof), '')
@@ -140,6 +143,33 @@ function fleetLines({ homes, provision, noopMs, column }: NonNullable<Report['fl
   return [
     `Fleet of ${homes} homes: provisioned at ${provision.perSecond} tenants/s (${provision.seconds} s); deployment that changes nothing ${noopMs} ms`,
     `One column in each: ${column.oursMs} ms, ${column.homesPerSecond} homes/s, ${column.ofBare} × a bare parallel loop (${column.bareMs} ms)`,
+  ]
+}
+
+function moveLines({ copy, capture, replication, memory, ...moved }: NonNullable<Report['move']>): string[] {
+  const { pauseMs, gapMs, moverPauseMs, neighbourSlowestMs, moveMs } = moved
+  const pauses = { 'slowest write': pauseMs, 'longest gap': gapMs, 'shut out': moverPauseMs }
+  const rows = { ...pauses, "neighbour's slowest write": neighbourSlowestMs, 'whole move': moveMs }
+  const cost = ({ writesPerSecond: ops, microsecondsPerRow: row }: (typeof capture)['mover']) =>
+    `${ops.without} | ${ops.with} | ${row.without} | ${row.with} |`
+  return [
+    `${moved.moves} moves, ${moved.writes} writes: ${moved.lost} lost, ${moved.duplicated} duplicated, failed ${JSON.stringify(moved.failures)}`,
+    `Control, one row taken away and one doubled: ${moved.control.lost} lost, ${moved.control.duplicated} duplicated`,
+    '',
+    '| ms | p50 | p99 |',
+    '|---|---|---|',
+    ...Object.entries(rows).map(([name, { p50, p99 }]) => `| ${name} | ${p50} | ${p99} |`),
+    '',
+    `Copy: ${copy.rowsPerSecond} rows/s, ${copy.copyRatio} × COPY | COPY (${copy.oursMs} against ${copy.bareMs} ms)`,
+    ...memory.map(
+      ({ rows: n, beforeMb, mostMb, ms }) => `Memory at ${n} rows: ${beforeMb} MB, at most ${mostMb} MB, ${ms} ms`,
+    ),
+    `Row-filtered replication: copied in ${replication.copyMs} ms; last write applied after p50 ${replication.appliedMs.p50Ms}, p99 ${replication.appliedMs.p99Ms} ms`,
+    '',
+    '| capture | writes/s without | with | µs per row without | with |',
+    '|---|---|---|---|---|',
+    `| of the tenant that moves | ${cost(capture.mover)}`,
+    `| of a neighbour | ${cost(capture.neighbour)}`,
   ]
 }
 
