@@ -9,6 +9,8 @@ set local role rowhouse_owner;
 -- `fenced`: the tenant's rows are here and nobody may touch them, because they are about to be, or are by now, elsewhere.
 alter table rowhouse.resident drop constraint resident_state_check;
 alter table rowhouse.resident add constraint resident_state_check check (state in ('active', 'suspended', 'fenced'));
+-- Who fenced it: whoever lets the tenant in again must have said so last.
+alter table rowhouse.resident add column fenced_by uuid;
 
 -- Set while requests of the tenant should wait instead of failing: the cut is near.
 alter table rowhouse.placement add column moving_since timestamptz;

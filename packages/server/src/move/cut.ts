@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import type { RootKey } from 'rowhouse/install'
 import { registerHome } from '../fleet/homes.ts'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
 import type { TablePair } from './captured-keys.ts'
-import { admit, fence, type Served, unfence } from './fence.ts'
+import { admit, claimFence, fence, type Served, unfence } from './fence.ts'
 import { CENTRAL, type MoveHome, type MoveRecord, type MoveState } from './move-record.ts'
 import { impossible } from './preflight.ts'
 import { carrySequences, catchUpAndCompareLast } from './transfer.ts'
@@ -42,10 +43,14 @@ export async function cut(cutter: Cutter, move: MoveRecord, leg: Leg, pairs: rea
     return await connections.use(CENTRAL, async (central) => {
       await central.query('begin; set local role rowhouse_owner')
       const now = await lockPlacement(central, move)
-      if (now.epoch === leg.epoch + 1) return 0
+      if (now.epoch === leg.epoch + 1) {
+        await central.query('rollback')
+        return 0
+      }
       await assertStillMeant(central, move, leg)
       if (now.epoch !== leg.epoch) throw impossible('somebody else has moved it since')
-      return switchTo(cutter, central, move, leg, pairs, now.state)
+      if (now.state !== 'active' && now.state !== 'suspended') throw impossible(`it is ${now.state}`)
+      return switchTo(cutter, central, move, leg, pairs, servedAs(now))
     })
   } finally {
     await announce(connections, move, false)
@@ -62,21 +67,18 @@ async function switchTo(
 ): Promise<number> {
   const began = performance.now()
   const moved = { ...move, id: leg.captureId }
-  let committing = false
+  const mark = randomUUID()
   try {
-    await fence(connections, rootKey, move, leg.from, leg.epoch, { cancelAfterMs })
+    await fence(connections, rootKey, move, leg.from, leg.epoch, { cancelAfterMs, mark })
     await catchUpAndCompareLast(connections, moved, leg.from, leg.to, pairs)
     await carrySequences(connections, leg.from, leg.to, pairs)
     await admit(connections, move, leg.from, leg.to, leg.epoch + 1, state)
     await enter(central, move, leg)
-    committing = true
     await central.query('commit')
   } catch (error) {
     await central.query('rollback').catch(() => {})
-    // A commit whose answer is lost may have happened. Who locks the row again knows.
-    if (committing && (await epochOf(connections, move)) === leg.epoch + 1) return performance.now() - began
-    await unfence(connections, move, leg.from, leg.epoch, state)
-    throw error
+    // A commit whose answer is lost may have happened: then it is switched.
+    if (await letIn(connections, move, leg)) throw error
   }
   return performance.now() - began
 }
@@ -95,9 +97,13 @@ async function enter(central: pg.PoolClient, move: MoveRecord, { to, epoch, reac
   if (to.model !== 'pooled') await registerHome(central, { ...to, tenantId: move.tenantId })
 }
 
+function servedAs({ state }: Now): Served {
+  return state === 'active' ? 'active' : 'suspended'
+}
+
 interface Now {
   readonly epoch: number
-  readonly state: Served
+  readonly state: string
 }
 
 async function lockPlacement(central: pg.PoolClient, { tenantId }: MoveRecord): Promise<Now> {
@@ -107,7 +113,6 @@ async function lockPlacement(central: pg.PoolClient, { tenantId }: MoveRecord): 
     [tenantId],
   )
   const { epoch = 0, state = 'gone' } = rows[0] ?? {}
-  if (state !== 'active' && state !== 'suspended') throw impossible(`it is ${state}`)
   return { epoch, state }
 }
 
@@ -119,8 +124,26 @@ async function assertStillMeant(central: pg.PoolClient, { id }: MoveRecord, { du
   if (rows[0]?.state !== during) throw impossible(`another process has made the move ${rows[0]?.state} meanwhile`)
 }
 
-function epochOf(connections: OperatorConnections, move: MoveRecord): Promise<number> {
-  return connections.transact(CENTRAL, async (central) => (await lockPlacement(central, move)).epoch)
+/**
+ * Lets the tenant in again where the leg began, unless the registry names the other home by now. Returns false then.
+ *
+ * @param meanwhile  done with the placement locked, before the tenant is let in
+ */
+export async function letIn(
+  connections: OperatorConnections,
+  move: MoveRecord,
+  leg: Leg,
+  meanwhile: (central: pg.PoolClient) => Promise<unknown> = async () => {},
+): Promise<boolean> {
+  const mark = randomUUID()
+  await claimFence(connections, move, leg.from, mark)
+  return connections.transact(CENTRAL, async (central) => {
+    const now = await lockPlacement(central, move)
+    if (now.epoch !== leg.epoch) return false
+    await meanwhile(central)
+    await unfence(connections, move, leg.from, leg.epoch, servedAs(now), mark)
+    return true
+  })
 }
 
 /** Requests that meet the fence wait instead of failing. */

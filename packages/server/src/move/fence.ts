@@ -14,6 +14,8 @@ const LOCK_NOT_AVAILABLE = '55P03'
 export interface FenceOptions {
   /** After this long, transactions of the tenant that still run are ended, in milliseconds. */
   readonly cancelAfterMs: number
+  /** Stands for this attempt. */
+  readonly mark: string
 }
 
 /**
@@ -31,7 +33,7 @@ export async function fence(
   { tenantId }: MoveRecord,
   home: MoveHome,
   epoch: number,
-  { cancelAfterMs }: FenceOptions,
+  { cancelAfterMs, mark }: FenceOptions,
 ): Promise<void> {
   const key = rootKey.deriveLockKey(tenantId)
   const began = performance.now()
@@ -42,8 +44,8 @@ export async function fence(
         await client.query('select pg_advisory_xact_lock($1::bigint)', [key])
         const { rowCount } = await client.query(
           // The next epoch: a process died between admitting and switching, so nobody ever had a seal of it.
-          `update rowhouse.resident set state = 'fenced', epoch = $2, home = $3 where tenant_id = $1 and epoch in ($2, $2 + 1)`,
-          [tenantId, epoch, home.schema ?? null],
+          `update rowhouse.resident set state = 'fenced', epoch = $2, home = $3, fenced_by = $4 where tenant_id = $1 and epoch in ($2, $2 + 1)`,
+          [tenantId, epoch, home.schema ?? null, mark],
         )
         if (rowCount !== 1) throw notAtHome(home)
       })
@@ -74,8 +76,23 @@ async function endHolders(connections: OperatorConnections, home: MoveHome, key:
 }
 
 /**
- * Lets the tenant in again where it was fenced, as it was before. Only while the registry names this home: where it names
- * the next one, two homes would serve it.
+ * Says that this attempt is the one to let the tenant in again. Before the placement is locked: an attempt that loses the
+ * lock unnoticed has been overwritten by whoever took it.
+ */
+export async function claimFence(
+  connections: OperatorConnections,
+  { tenantId }: MoveRecord,
+  home: MoveHome,
+  mark: string,
+): Promise<void> {
+  await connections.transact(home, (client) =>
+    client.query(`update rowhouse.resident set fenced_by = $2 where tenant_id = $1`, [tenantId, mark]),
+  )
+}
+
+/**
+ * Lets the tenant in again where it was fenced, as it was before. Only with the placement locked and naming this home:
+ * where it names the next one, two homes would serve the tenant.
  */
 export async function unfence(
   connections: OperatorConnections,
@@ -83,26 +100,19 @@ export async function unfence(
   home: MoveHome,
   epoch: number,
   state: Served,
+  mark: string,
 ): Promise<void> {
   await connections.transact(home, (client) =>
     client.query(
-      `update rowhouse.resident set state = $3, epoch = $2, home = $4 where tenant_id = $1 and epoch in ($2, $2 + 1)`,
-      [tenantId, epoch, state, home.schema ?? null],
+      `update rowhouse.resident set state = $3, epoch = $2, home = $4, fenced_by = null
+        where tenant_id = $1 and epoch in ($2, $2 + 1) and fenced_by = $5`,
+      [tenantId, epoch, state, home.schema ?? null, mark],
     ),
   )
 }
 
 /** What a home makes of its tenant. */
 export type Served = 'active' | 'suspended'
-
-interface ResidentRow {
-  readonly key_version: number
-  readonly ipad: Buffer
-  readonly opad: Buffer
-  readonly old_key_version: number | null
-  readonly old_ipad: Buffer | null
-  readonly old_opad: Buffer | null
-}
 
 /**
  * Admits the tenant in its new home with a new epoch and the keys it has. Nobody has a seal of this epoch before the
@@ -117,46 +127,44 @@ export async function admit(
   state: Served,
 ): Promise<void> {
   if (sameDatabase(from, to)) {
-    await connections.transact(to, (client) =>
-      client.query('update rowhouse.resident set state = $2, epoch = $3, home = $4 where tenant_id = $1', [
-        tenantId,
-        state,
-        epoch,
-        to.schema ?? null,
-      ]),
+    const { rowCount } = await connections.transact(to, (client) =>
+      client.query(
+        `update rowhouse.resident set state = $2, epoch = $3, home = $4, fenced_by = null
+          where tenant_id = $1 and state = 'fenced' and epoch = $3 - 1`,
+        [tenantId, state, epoch, to.schema ?? null],
+      ),
     )
+    if (rowCount !== 1) throw notAtHome(from)
     return
   }
-  const keys = await connections.transact(from, (client) => readKeys(client, tenantId))
-  if (keys === undefined) throw notAtHome(from)
-  await connections.transact(to, (client) =>
-    client.query(
-      `insert into rowhouse.resident (tenant_id, epoch, state, home, key_version, ipad, opad, old_key_version, old_ipad, old_opad)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-       on conflict (tenant_id) do update set (epoch, state, home, key_version, ipad, opad, old_key_version, old_ipad, old_opad)
-         = (excluded.epoch, excluded.state, excluded.home, excluded.key_version, excluded.ipad, excluded.opad,
-            excluded.old_key_version, excluded.old_ipad, excluded.old_opad)`,
-      [
-        tenantId,
-        epoch,
-        state,
-        to.schema ?? null,
-        keys.key_version,
-        keys.ipad,
-        keys.opad,
-        keys.old_key_version,
-        keys.old_ipad,
-        keys.old_opad,
-      ],
-    ),
-  )
+  await connections.transact(from, async (source) => {
+    // Held until the other side has committed: nobody lets the tenant in here meanwhile.
+    const keys = await readKeys(source, tenantId, epoch - 1)
+    if (keys === undefined) throw notAtHome(from)
+    const { rowCount } = await connections.transact(to, (client) =>
+      client.query(ADMIT, [tenantId, epoch, state, to.schema ?? null, ...keys]),
+    )
+    if (rowCount !== 1) throw notAtHome(to)
+  })
 }
 
-async function readKeys(client: pg.PoolClient, tenantId: string): Promise<ResidentRow | undefined> {
-  const { rows } = await client.query<ResidentRow>(
-    `select key_version, ipad, opad, old_key_version, old_ipad, old_opad from rowhouse.resident where tenant_id = $1`,
-    [tenantId],
-  )
+/** A home that was fenced at this epoch or a later one belongs to a move that is further on. */
+const ADMIT = `
+  insert into rowhouse.resident as r (tenant_id, epoch, state, home, key_version, ipad, opad, old_key_version, old_ipad, old_opad)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+  on conflict (tenant_id) do update
+    set (epoch, state, home, key_version, ipad, opad, old_key_version, old_ipad, old_opad, fenced_by)
+      = (excluded.epoch, excluded.state, excluded.home, excluded.key_version, excluded.ipad, excluded.opad,
+         excluded.old_key_version, excluded.old_ipad, excluded.old_opad, null)
+    where r.epoch < excluded.epoch or (r.epoch = excluded.epoch and r.state <> 'fenced')`
+
+async function readKeys(client: pg.PoolClient, tenantId: string, epoch: number): Promise<unknown[] | undefined> {
+  const { rows } = await client.query({
+    text: `select key_version, ipad, opad, old_key_version, old_ipad, old_opad from rowhouse.resident
+            where tenant_id = $1 and state = 'fenced' and epoch = $2 for share`,
+    values: [tenantId, epoch],
+    rowMode: 'array',
+  })
   return rows[0]
 }
 

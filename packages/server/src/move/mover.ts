@@ -5,8 +5,7 @@ import { bringUpToDate, hasNamespace, makeNamespace, type Workshop } from '../pr
 import type { RunStep } from '../provision/provisioning.ts'
 import type { ChosenHome } from '../provision/register.ts'
 import { startCapture, stopCapture } from './capture.ts'
-import { cut, type Leg } from './cut.ts'
-import { unfence } from './fence.ts'
+import { cut, type Leg, letIn } from './cut.ts'
 import { freezeHomes, thawHomes } from './freeze-homes.ts'
 import { CENTRAL, type MoveRecord, noteMove, readMove } from './move-record.ts'
 import { assertEmpty, pairTables, tablesOf } from './preflight.ts'
@@ -60,9 +59,7 @@ export async function revertMove(mover: Mover, id: string, run: RunStep): Promis
     await run('revert: catch up', () => settleBack(mover, id))
     await run('revert: cut', () => switchBack(mover, id))
   } catch (error) {
-    await run('revert: stay', () =>
-      persistently(mover, () => noteMove(mover.connections, id, { state: 'switched', error: messageOf(error) })),
-    )
+    await run('revert: stay', () => persistently(mover, () => stay(mover, id, messageOf(error))))
     return failed(error)
   }
   await run('revert: clean', () => cleanAfterRevert(mover, id))
@@ -185,20 +182,11 @@ async function leaveSource(mover: Mover, id: string): Promise<void> {
 async function abort(mover: Mover, id: string, why: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
-  const { rows } = await connections.transact(CENTRAL, (client) =>
-    client.query<{ state: string }>(
-      // With the placement locked, as a cut has it: none begins after this.
-      `with undone as (
-         update rowhouse.placement p set moving_since = null from rowhouse.tenant t
-          where t.id = p.tenant_id and p.tenant_id = $1 and p.epoch = $2 returning t.state)
-       update rowhouse.move m set state = 'aborting', changed_at = now() from undone where m.id = $3 returning undone.state`,
-      [move.tenantId, move.epoch, id],
-    ),
+  // With the placement locked, as a cut has it: none begins after this.
+  const home = await letIn(connections, move, forward(move), (central) =>
+    central.query(`update rowhouse.move set state = 'aborting', changed_at = now() where id = $1`, [id]),
   )
-  if (rows[0] !== undefined) {
-    const state = rows[0].state === 'active' ? 'active' : 'suspended'
-    await unfence(connections, move, move.source, move.epoch, state)
-  }
+  if (!home) throw new TenantError('ERR_MOVE_STATE', 'Cannot abort the move: the tenant has been switched')
   await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, true)
   const ours = move.progress.madeHome === true || move.progress.copiedRows !== undefined
   await thawHomes(connections, move)
@@ -244,6 +232,13 @@ async function switchBack(mover: Mover, id: string): Promise<void> {
   const pairs = await pairTables(mover.connections, move.target, move.source)
   const pauseMs = await cut(mover, move, backward(move), pairs)
   await noteMove(mover.connections, id, { progress: { pauseMs: Math.round(pauseMs) } })
+}
+
+/** The tenant goes on where it is, in the new home, unless it was switched back at the last moment. */
+async function stay(mover: Mover, id: string, why: string): Promise<void> {
+  const move = await read(mover, id)
+  const stays = await letIn(mover.connections, move, backward(move))
+  await noteMove(mover.connections, id, { ...(stays ? { state: 'switched' as const } : {}), error: why })
 }
 
 /** Tells whether an earlier attempt switched it back already: then the old home is ahead, and nothing is to be compared. */

@@ -54,6 +54,7 @@ async function findOnServer(connections: OperatorConnections, server: string): P
       client,
       `select datname as name from pg_database where datconnlimit <> -2 and shobj_description(oid, 'pg_database') = 'rowhouse ${platform}'`,
     ),
+    fenced: await names(client, `select tenant_id as name from rowhouse.resident where state = 'fenced'`),
     residents: await names(
       client,
       `select tenant_id as name from rowhouse.resident where tenant_id <> '00000000-0000-0000-0000-000000000000'`,
@@ -75,6 +76,10 @@ async function findOnServer(connections: OperatorConnections, server: string): P
       here.residents,
       shareTables.map((row) => row.tenant_id),
     ).map(report('resident', 'has a key here and no placement')),
+    ...missing(
+      here.fenced,
+      placed.filter(({ state }) => state === 'provisioning').map((row) => row.tenant_id),
+    ).map(report('resident', 'is fenced though nobody moves it; suspend and resume it')),
     ...missing(
       settled.map((row) => row.schema_name),
       here.schemas,
