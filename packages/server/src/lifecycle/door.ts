@@ -41,7 +41,8 @@ class DoorHeld extends Error {
  * @param action  what is tried, to follow "Cannot"
  * @param change  runs in a transaction in the central database, the tenant's row locked; may run again
  * @throws {TenantError} `ERR_TENANT_NOT_FOUND`, and what `change` throws
- * @throws {UnavailableError} `ERR_TIMEOUT` when work of the tenant does not end; the door is closed all the same.
+ * @throws {UnavailableError} `ERR_TIMEOUT` when work of the tenant does not end; the door is closed all the same,
+ *   or when another session holds the door for two seconds; then nothing has changed.
  *   `ERR_TENANT_MOVING` while a move has it fenced
  * @throws {MigrationError} `ERR_PRIVILEGE_MISSING` for a login that may not end other sessions
  */
@@ -61,7 +62,14 @@ export async function changeWithDoor(
       if (door === 'suspended') await endWork(connections, rootKey, tenant)
       return tenant
     } catch (error) {
-      if (!(error instanceof DoorHeld) || attempt === ATTEMPTS) throw toLifecycleError(error, action)
+      if (!(error instanceof DoorHeld)) throw toLifecycleError(error, action)
+      if (attempt === ATTEMPTS) {
+        throw new UnavailableError(
+          'ERR_TIMEOUT',
+          `Cannot ${action}: a session that is not the tenant's own holds its row in rowhouse.resident; nothing was changed, try again`,
+          { cause: error },
+        )
+      }
       await endWork(connections, rootKey, error.tenant, 0)
     }
   }

@@ -139,6 +139,12 @@ async function begin(exits: Exits, job: EraseJob): Promise<TenantHome> {
       `Cannot ${action}: it lives on "${server.name}", a Citus server, where erasing is not supported; move it to another server first`,
     )
   }
+  if (server?.state === 'down') {
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot ${action}: it lives on "${server.name}", which is marked as down; bring it back first`,
+    )
+  }
   await assertOnlyOwnTables(exits, job)
   return connections.transact(CENTRAL, async (central) => {
     const { slug, state } = await requireTenant(central, tenantId, action, 'for update of t')

@@ -98,6 +98,7 @@ export function finishErasure(
       remains: [
         ...(await inRegistry(central, tenantId)),
         ...exported(leaving),
+        inStores(),
         ...facts.proof.flatMap(({ kept }) => kept.map(keptTable)),
         ...facts.servers.visited.flatMap((server) => onServer(server, job, erasedAt)),
         ...facts.servers.notVisited.map(notVisited),
@@ -198,6 +199,16 @@ function exported({ export_reference }: LeavingRow): Remainder[] {
   return [
     { what: 'export', where: export_reference, until: null, why: 'made for the customer; whoever keeps it decides' },
   ]
+}
+
+/** The registry keeps no list of them: each store has its own. */
+function inStores(): Remainder {
+  return {
+    what: 'backups of the tenant, if any were made',
+    where: 'the stores they were written to',
+    until: null,
+    why: 'readable with the root key; delete them there',
+  }
 }
 
 function keptTable({ server, schema, table, rows }: RowsFound): Remainder {

@@ -39,7 +39,9 @@ export async function runAttempts<Job, Outcome extends { readonly ok: boolean }>
 }
 
 export function failedRun(step: string, error: unknown): FailedRun {
-  const { name, message, code } = error as Error & { code?: unknown }
+  // The journal wraps what failed each time it was tried; the last time says why.
+  const cause = (error as { errors?: unknown }).errors
+  const { name, message, code } = (Array.isArray(cause) ? cause.at(-1) : error) as Error & { code?: unknown }
   return { ok: false, step, error: { name, code: typeof code === 'string' ? code : undefined, message } }
 }
 

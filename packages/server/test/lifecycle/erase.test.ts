@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { UnavailableError } from 'rowhouse'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type EraseCertificate, slugDigest, verifyCertificate } from '../../src/lifecycle/certificate.ts'
 import type { LeavingTenant } from '../../src/lifecycle/offboard.ts'
@@ -9,7 +10,7 @@ import { listTenantTables } from '../../src/tenant-data/tenant-tables.ts'
 import { createPlatform, type Platform, SCHEMA } from '../support/platform.ts'
 
 let platform: Platform
-let exportFails = false
+let exportError: Error | undefined
 const exported: LeavingTenant[] = []
 
 /** Partitioned, referring to itself, and refusing what is not meant for it. */
@@ -31,7 +32,7 @@ beforeAll(async () => {
   platform = await createPlatform(
     {
       exportTenant: async (tenant) => {
-        if (exportFails) throw new Error('no space left in the bucket')
+        if (exportError !== undefined) throw exportError
         exported.push(tenant)
         return { reference: `file:/exports/${tenant.id}.tar` }
       },
@@ -226,6 +227,21 @@ describe('erasing', () => {
     })
   })
 
+  it('waits for the server the tenant lives on, and certifies nothing meanwhile', async () => {
+    await platform.plane.provision({ slug: 'out-of-reach', wish: { model: 'pooled', server: 'old-1' } })
+    await fill('out-of-reach')
+    await lifecycle().offboard('out-of-reach', leaving)
+    await platform.admin.query(`update rowhouse.server set state = 'down' where name = 'old-1'`)
+    await expect(lifecycle().erase('out-of-reach', { by })).rejects.toMatchObject({
+      code: 'ERR_CONFIG_INVALID',
+      message: expect.stringContaining('it lives on "old-1", which is marked as down; bring it back first'),
+    })
+    expect((await lifecycle().show('out-of-reach')).state).toBe('offboarding')
+    await platform.plane.servers.activate('old-1')
+    const { certificate } = await lifecycle().erase('out-of-reach', { by })
+    expect(certificate.erased).toContainEqual(expect.objectContaining({ server: 'old-1', table: 'tree', rows: 3 }))
+  })
+
   it('of a tenant that has not left, or is not there, is refused', async () => {
     await platform.plane.provision({ slug: 'working' })
     await expect(lifecycle().erase('working', { by, now: true, reason: 'in a hurry' })).rejects.toMatchObject({
@@ -328,9 +344,21 @@ describe('erasing', () => {
 describe('offboarding', () => {
   const lifecycle = () => platform.plane.lifecycle
 
+  it('says why a step failed that was tried again and again', async () => {
+    await platform.plane.provision({ slug: 'away' })
+    exportError = new UnavailableError('ERR_HOOK_UNAVAILABLE', 'Cannot export: the bucket does not answer')
+    await expect(lifecycle().offboard('away', leaving)).rejects.toMatchObject({
+      name: 'UnavailableError',
+      code: 'ERR_HOOK_UNAVAILABLE',
+      message: 'Cannot export: the bucket does not answer',
+    })
+    exportError = undefined
+    expect(await lifecycle().offboard('away', leaving)).toMatchObject({ exportReference: expect.any(String) })
+  })
+
   it('starts no clock while the export fails, and goes on when it is asked for again', async () => {
     await platform.plane.provision({ slug: 'no-export' })
-    exportFails = true
+    exportError = new Error('no space left in the bucket')
     await expect(lifecycle().offboard('no-export', leaving)).rejects.toMatchObject({
       code: 'ERR_HOOK_REFUSED',
       message: 'Cannot offboard tenant "no-export": step "export" failed: no space left in the bucket',
@@ -345,7 +373,7 @@ describe('offboarding', () => {
       message:
         'Cannot erase tenant "no-export": its offboarding has not ended, so no clock runs; offboard it again to go on',
     })
-    exportFails = false
+    exportError = undefined
     expect(await lifecycle().offboard('no-export', leaving)).toMatchObject({ exportReference: expect.any(String) })
     await expect(lifecycle().offboard('no-export', leaving)).rejects.toMatchObject({
       code: 'ERR_TENANT_STATE',

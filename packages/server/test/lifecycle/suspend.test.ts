@@ -113,6 +113,23 @@ describe('a suspension', () => {
     expect(await neighbour).toBe('done')
   })
 
+  it('is not half done when a stranger holds the tenant’s row', async () => {
+    const { id } = await platform.plane.provision({ slug: 'stranger', wish: { server: 'main' } })
+    const stranger = new pg.Client({ connectionString: platform.central.adminUrl })
+    await stranger.connect()
+    await stranger.query('begin')
+    await stranger.query('select from rowhouse.resident where tenant_id = $1 for update', [id])
+    const request = { kind: 'abuse', cause: 'spam', by: 'Ada' }
+    await expect(platform.plane.lifecycle.suspend('stranger', request)).rejects.toMatchObject({
+      code: 'ERR_TIMEOUT',
+      message:
+        'Cannot suspend tenant "stranger": a session that is not the tenant\'s own holds its row in rowhouse.resident; nothing was changed, try again',
+    })
+    await stranger.end()
+    expect((await platform.plane.lifecycle.show('stranger')).state).toBe('active')
+    expect((await platform.plane.lifecycle.suspend('stranger', request)).state).toBe('suspended')
+  })
+
   it('takes a new cause while it lasts, and loses it also when another program resumes', async () => {
     await platform.plane.provision({ slug: 'twice' })
     await platform.plane.lifecycle.suspend('twice', { kind: 'unpaid', cause: 'overdue', by: 'Ada' })
