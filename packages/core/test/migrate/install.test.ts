@@ -27,6 +27,8 @@ describe('install()', () => {
       '000003-close.sql',
       '000004-placements.sql',
       '000005-fleet.sql',
+      '000006-moves.sql',
+      '000007-lifecycle.sql',
     ])
     expect((await admin.query(`select to_regnamespace('rowhouse') as found`)).rows).toEqual([{ found: null }])
   })
@@ -42,7 +44,7 @@ describe('install()', () => {
 
   it('is safe when two install at once, and changes nothing the second time', async () => {
     const reports = await Promise.all([install(options()), install(options())])
-    expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 5])
+    expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 7])
     expect((await install(options())).applied).toEqual([])
   })
 
