@@ -156,7 +156,9 @@ describe('rowhouse tenant provision', () => {
     expect(again.code).toBe(0)
     expect(await rowhouse('tenant', 'provision', 'acme')).toMatchObject({
       code: 4,
-      stderr: expect.stringContaining('ERR_IDEMPOTENCY_KEY_REUSED: Cannot provision tenant "acme": its idempotency key'),
+      stderr: expect.stringContaining(
+        'ERR_IDEMPOTENCY_KEY_REUSED: Cannot provision tenant "acme": its idempotency key',
+      ),
     })
   })
 

@@ -67,9 +67,7 @@ export class ResolveError extends RowhouseError<
 > {}
 
 /** The caller may not do this. */
-export class AccessError extends RowhouseError<
-  'ERR_ACCESS_DENIED' | 'ERR_CROSS_TENANT_REFUSED' | 'ERR_SAME_PERSON'
-> {}
+export class AccessError extends RowhouseError<'ERR_ACCESS_DENIED' | 'ERR_CROSS_TENANT_REFUSED' | 'ERR_SAME_PERSON'> {}
 
 /** A wall of the isolation is missing or was touched: refuse to start, or alarm. */
 export class IsolationError extends RowhouseError<

@@ -87,7 +87,7 @@ export async function completeMove(mover: Mover, id: string, run: RunStep): Prom
 }
 
 /** Keys changed in the new home are captured under an id of their own: both homes may share a database. */
-export function backId(moveId: string): string {
+function backId(moveId: string): string {
   const hex = createHash('sha256').update(`back ${moveId}`).digest('hex')
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
 }

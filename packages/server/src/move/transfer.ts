@@ -12,7 +12,7 @@ const READ = 'begin isolation level repeatable read'
 const WRITE = `begin; ${PLAIN_TEXT}; set local session_replication_role = replica`
 
 /** Runs `work` with a transaction at each end; the target commits first, so that taken keys are lost to nobody. */
-export async function betweenHomes<T>(
+async function betweenHomes<T>(
   connections: OperatorConnections,
   from: MoveHome,
   to: MoveHome,

@@ -28,7 +28,8 @@ export function rowDigest({ columns }: Pick<TenantTable, 'columns'>, columnList:
 }
 
 function rangeOf(table: TenantTable): string {
-  const key = table.key.length === 0 ? table.columnList : table.key.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ')
+  const key =
+    table.key.length === 0 ? table.columnList : table.key.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ')
   return `('x' || substr(md5(row(${key})::text), 1, 4))::bit(16)::int % ${RANGES}`
 }
 
