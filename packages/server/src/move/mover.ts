@@ -121,11 +121,12 @@ async function copy(mover: Mover, id: string): Promise<void> {
   const pairs = await pairTables(connections, move.source, move.target)
   let noted = 0
   let last: Promise<void> = Promise.resolve()
-  await copyAll(connections, move, pairs, (copiedRows, copiedBytes) => {
+  const onProgress = (copiedRows: number, copiedBytes: number) => {
     if (performance.now() - noted < NOTE_EVERY_MS) return
     noted = performance.now()
     last = noteMove(connections, id, { progress: { copiedRows, copiedBytes } }).catch(() => {})
-  })
+  }
+  await copyAll(connections, move, pairs, onProgress, () => obeyAbort(mover, id))
   await last
   await noteMove(connections, id, { state: 'catching-up' })
 }
@@ -278,11 +279,16 @@ function backward({ id, source, target, epoch }: MoveRecord): Leg {
 /** Does what the operator asked for since: waits while paused, ends when told to. */
 async function obeyWish(mover: Mover, id: string): Promise<void> {
   for (;;) {
-    const { wish } = await read(mover, id)
-    if (wish === undefined) return
-    if (wish === 'abort') throw new TenantError('ERR_MOVE_ABORTED', 'Cannot finish the move: an operator aborted it')
+    if ((await obeyAbort(mover, id)) === undefined) return
     await delay(PAUSED_POLL_MS) // until the operator says otherwise
   }
+}
+
+/** Between two tables of a copy, whose transactions are not held open for a pause. Returns what else is wished for. */
+async function obeyAbort(mover: Mover, id: string): Promise<'pause' | undefined> {
+  const { wish } = await read(mover, id)
+  if (wish === 'abort') throw new TenantError('ERR_MOVE_ABORTED', 'Cannot finish the move: an operator aborted it')
+  return wish
 }
 
 function read({ connections }: Mover, id: string): Promise<MoveRecord> {

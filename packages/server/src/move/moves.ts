@@ -136,6 +136,7 @@ const STEPS = (source: MoveHome, target: MoveHome) => [
 async function plan(mover: Mover, tenants: TenantAdmin, request: MoveRequest): Promise<MovePlan> {
   const { connections } = mover
   const { id, slug, source, target } = await readEnds(tenants, request)
+  await assertNoneOpen(connections, slug)
   await assertMovable(connections, source, target)
   // A home that is made by the move is built from the same migrations.
   if (target.model === 'pooled') await pairTables(connections, source, target)
@@ -151,6 +152,15 @@ async function plan(mover: Mover, tenants: TenantAdmin, request: MoveRequest): P
     tables.push({ name, rows: rows[0]?.rows ?? 0, bytes: Number(rows[0]?.bytes ?? 0) })
   }
   return { slug, source, target, tables, steps: STEPS(source, target) }
+}
+
+async function assertNoneOpen(connections: OperatorConnections, slug: string): Promise<void> {
+  const open = (await listMoves(connections, slug)).find(({ state }) => !ENDED.includes(state))
+  if (open !== undefined) throw notOver()
+}
+
+function notOver(): TenantError {
+  return impossible('another move of it is not over; complete, revert or abort that one first')
 }
 
 async function readEnds(tenants: TenantAdmin, { tenant, to }: MoveRequest) {
@@ -188,7 +198,7 @@ async function enter({ connections }: Mover, tenants: TenantAdmin, request: Move
     .catch((error) => {
       const { constraint } = error as { constraint?: string }
       if (constraint === 'move_open_idx') {
-        throw impossible('another move of it is not over; complete, revert or abort that one first')
+        throw notOver()
       }
       if (constraint === 'move_reason_check' || constraint === 'move_requested_by_check') {
         throw new RangeError('Cannot enter a move: wanted a reason of 3 to 1000 characters and who asks, of 1 to 200')
@@ -209,6 +219,7 @@ async function requireState(
   throw wrongState(move, verb)
 }
 
+const ENDED: readonly MoveState[] = ['completed', 'aborted', 'reverted']
 const BEFORE_THE_CUT: readonly MoveState[] = ['planned', 'preparing', 'copying', 'catching-up']
 
 async function setWish(

@@ -6,6 +6,7 @@ import { type ChangedKeys, copyKeys, type TablePair, takeKeys } from './captured
 import { type Compared, compareKeys, compareTables } from './compare.ts'
 import { pipeRows } from './copy-rows.ts'
 import { type MoveHome, type MoveRecord, sameDatabase } from './move-record.ts'
+import { assertReferences } from './references.ts'
 
 /** Rows as they are at one moment, and a target in which neither triggers nor foreign keys act: both hold where rows come from. */
 const READ = 'begin isolation level repeatable read'
@@ -32,6 +33,7 @@ async function betweenHomes<T>(
 /**
  * Copies all rows of the tenant, from one snapshot, over whatever an interrupted copy left.
  *
+ * @param beforeTable  may throw: then nothing of the copy stays
  * @param onProgress  told of rows and bytes copied so far, after each table and now and then
  */
 export async function copyAll(
@@ -39,12 +41,14 @@ export async function copyAll(
   { source: from, target: to, tenantId }: MoveRecord,
   pairs: readonly TablePair[],
   onProgress: (rows: number, bytes: number) => void,
+  beforeTable: () => Promise<unknown>,
 ): Promise<void> {
   let rows = 0
   let bytes = 0
   await betweenHomes(connections, from, to, async (source, target) => {
     for (const { to: table } of pairs) await clear(target, table.from, tenantId)
     for (const { from: there, to: here } of pairs) {
+      await beforeTable()
       const query = `select ${here.columnList} from ${there.from} where tenant_id = ${escapeLiteral(tenantId)}`
       const copied = await pipeRows(source, query, target, here, (more) => {
         bytes += more
@@ -82,6 +86,7 @@ export function catchUpAndCompare(
 ): Promise<Compared> {
   return betweenHomes(connections, from, to, async (source, target) => {
     await copyKeys(source, target, pairs, tenantId, await takeKeys(source, id))
+    await assertReferences(target, pairs, tenantId)
     return compareTables(source, target, pairs, tenantId)
   })
 }
@@ -97,6 +102,7 @@ export function catchUpAndCompareLast(
   return betweenHomes(connections, from, to, async (source, target) => {
     const keys: ChangedKeys = await takeKeys(source, id)
     const count = await copyKeys(source, target, pairs, tenantId, keys)
+    await assertReferences(target, pairs, tenantId, keys)
     await compareKeys(source, target, pairs, tenantId, keys)
     return count
   })

@@ -104,6 +104,23 @@ describe('a tenant that works', () => {
     await fill('mover', 1)
   })
 
+  it('is not parted from shared rows the other server lacks', async () => {
+    await platform.admin.query(`insert into port values ('AEJEA', 'Jebel Ali')`)
+    await app.withTenant('mover', (db) =>
+      db.query(`update shipment set port_code = 'AEJEA' where id = (select min(id) from shipment)`),
+    )
+    await expect(platform.plane.moves.start(request('pooled', 'old-1'))).rejects.toMatchObject({
+      code: 'ERR_MOVE_IMPOSSIBLE',
+      message:
+        'Cannot move the tenant: rows of "shipment" refer to rows of "port" that the target lacks; bring that table to the same rows first',
+    })
+    expect((await platform.plane.tenants.find('mover'))?.placement).toMatchObject({ server: 'main', model: 'pooled' })
+    await platform.onOld((old) => old.query(`insert into port values ('AEJEA', 'Jebel Ali')`))
+    const { id } = await platform.plane.moves.start(request('pooled', 'old-1'))
+    await platform.plane.moves.revert(id)
+    await app.withTenant('mover', (db) => db.query('update shipment set port_code = null'))
+  })
+
   it('goes back with everything it wrote since', async () => {
     const moved = await platform.plane.moves.start(request('database', 'old-1'))
     await fill('mover', 5)
