@@ -16,9 +16,12 @@ const anyServer = ['adapters', 'resolve', 'orm', 'observe', 'placement', 'pooler
 )
 
 /** What takes long and tests this code more than the server: on the oldest and the newest. */
-const oldestAndNewest = ['isolation/concurrency.test.ts', 'isolation/faults.test.ts', 'replica/**'].map(
-  (name) => `packages/core/test/${name}`,
-)
+const oldestAndNewest = [
+  'isolation/concurrency.test.ts',
+  'isolation/faults.test.ts',
+  'replica/**',
+  'fence/waiting.test.ts',
+].map((name) => `packages/core/test/${name}`)
 
 /** Its files keep nothing in modules, so a worker loads those once: a third less time. */
 const isolate = false
@@ -59,6 +62,11 @@ function withoutServer(name: string, include: string[]): TestProjectConfiguratio
   return { extends: true, test: { name, include } }
 }
 
+/** What takes minutes and finds what the rest finds: with `npm run test:long`. */
+function long(...names: string[]): string[] {
+  return process.env.ROWHOUSE_TEST_LONG === '1' ? names : []
+}
+
 function withServer(name: string, include: string[], major: string, exclude: string[] = []): TestProjectConfiguration {
   return { extends: true, test: { name, include, exclude, globalSetup, env: { ROWHOUSE_TEST_PG: major } } }
 }
@@ -85,7 +93,7 @@ function serverProjects(): TestProjectConfiguration[] {
 function proofOnOlderServers(): TestProjectConfiguration[] {
   if (process.env.ROWHOUSE_TEST_DATABASE_URL) return []
   const tests = {
-    15: ['doctor/rules', 'doctor/installation-altered', 'clone/*', 'verify/verify', 'verify/verify-live'],
+    15: ['doctor/rules', 'doctor/installation-altered', 'clone/*', 'verify/verify-live', ...long('verify/verify')],
     16: ['doctor/installation-altered'],
     17: ['doctor/installation-altered'],
   }

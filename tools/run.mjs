@@ -1,5 +1,5 @@
 /**
- * Runs one of the scripts of this workspace: `node tools/run.mjs <demo|test|check|bench|verify|fuzz|inject|fleet|soak:moves> [args…]`.
+ * Runs one of the scripts of this workspace: `node tools/run.mjs <demo|test|check|bench|verify|fuzz|inject|fleet|test:long|soak:moves> [args…]`.
  *
  * Plain JavaScript without dependencies, because it is what makes a fresh clone work: it refuses an old Node with
  * one sentence, installs the packages when they are missing or the lockfile changed, then hands over to the script.
@@ -25,6 +25,7 @@ const typescript = ['--conditions=source', '--import', 'tsx']
 const scripts = {
   demo: [...typescript, 'packages/cli/src/main.ts', 'demo'],
   test: ['node_modules/vitest/vitest.mjs', 'run'],
+  'test:long': ['node_modules/vitest/vitest.mjs', 'run'],
   check: [...typescript, 'tools/check.ts'],
   bench: [...typescript, 'bench/main.ts'],
   verify: [...typescript, 'packages/cli/src/main.ts', 'verify', '--example', 'freight'],
@@ -39,6 +40,7 @@ const [name, ...args] = process.argv.slice(2)
 if (name === undefined || !Object.hasOwn(scripts, name)) {
   fail(64, `Cannot run "${name ?? ''}": wanted one of ${Object.keys(scripts).join(', ')}`)
 }
+if (name === 'test:long') process.env.ROWHOUSE_TEST_LONG = '1'
 installWhenNeeded()
 run([...scripts[name], ...args])
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Rowhouse } from 'rowhouse'
 
 /** What a tenant's application wrote while it was being moved, and what became of it. */
@@ -47,6 +48,8 @@ export function writeAlong(app: Rowhouse, slug: string): History {
   }
   const writer = async (text: string) => {
     while (running) {
+      // A pace, so that the mover gets its share of the machine.
+      await delay(5)
       const reference = `${text}${randomUUID()}`
       await attempt(reference, 0, () =>
         app.withTenant(slug, (db) =>

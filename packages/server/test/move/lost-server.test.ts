@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { startPostgres } from 'rowhouse-embedded'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createPlatform, type Platform, SETTINGS } from '../support/platform.ts'
+import { createPlatform, DURABLE, type Platform } from '../support/platform.ts'
 import { HISTORY_SCHEMA, writeAlong } from './history.ts'
 
 /** A server that loses power while a tenant moves from it or to it. */
@@ -13,16 +13,9 @@ let platform: Platform
 let dataDir: string
 let restarted: Awaited<ReturnType<typeof startPostgres>> | undefined
 
-/** Durable: what was acknowledged must survive the loss. */
-const DURABLE = { ...SETTINGS, fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' }
-
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'rowhouse-old-'))
-  platform = await createPlatform({}, HISTORY_SCHEMA, { dataDir })
-  await platform.onOld(async (old) => {
-    for (const [name, value] of Object.entries(DURABLE)) await old.query(`alter system set ${name} = ${value}`)
-    await old.query('select pg_reload_conf()')
-  })
+  platform = await createPlatform({}, HISTORY_SCHEMA, { dataDir, settings: DURABLE })
 })
 afterAll(async () => {
   await platform.close()

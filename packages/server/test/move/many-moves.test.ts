@@ -3,7 +3,9 @@ import { createPlatform, type Platform } from '../support/platform.ts'
 import { HISTORY_SCHEMA } from './history.ts'
 import { runMoves } from './run-moves.ts'
 
-/** A slice of `npm run soak:moves`. */
+/** A slice of `npm run soak:moves`; all of it with `npm run test:long`. */
+const MOVES = process.env.ROWHOUSE_TEST_LONG === '1' ? 60 : 20
+
 let platform: Platform
 beforeAll(async () => {
   platform = await createPlatform({}, HISTORY_SCHEMA)
@@ -11,9 +13,9 @@ beforeAll(async () => {
 })
 afterAll(() => platform.close())
 
-it('60 moves under load lose nothing, double nothing and leave nothing behind (seed 7)', async () => {
+it(`${MOVES} moves under load lose nothing, double nothing and leave nothing behind (seed 7)`, async () => {
   const app = await platform.openApp()
-  const done = await runMoves(platform.plane, app, { count: 60, seed: 7 })
-  expect(done).toMatchObject({ moves: 60, lost: 0, duplicated: 0, stale: 0, orphans: 0, failures: [] })
-  expect(done.acknowledged).toBeGreaterThan(1_000)
+  const done = await runMoves(platform.plane, app, { count: MOVES, seed: 7 })
+  expect(done).toMatchObject({ moves: MOVES, lost: 0, duplicated: 0, stale: 0, orphans: 0, failures: [] })
+  expect(done.acknowledged).toBeGreaterThan(MOVES * 10)
 }, 300_000)

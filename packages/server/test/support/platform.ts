@@ -49,6 +49,9 @@ create table leg (
 create index leg_shipment_idx on leg (tenant_id, shipment_id);
 `
 
+/** For tests that lose a server: what was committed survives it. */
+export const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' }
+
 export const SETTINGS = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }
 
 /** Writes a folder of migrations with one file. */
@@ -62,7 +65,7 @@ export async function writeSchema(schema = SCHEMA): Promise<{ folder: string; re
 export async function createPlatform(
   options: Partial<ControlPlaneOptions> = {},
   schema = SCHEMA,
-  oldServer: { dataDir?: string; port?: number } = {},
+  oldServer: { dataDir?: string; port?: number; settings?: Record<string, string> } = {},
 ): Promise<Platform> {
   const [central, old, { folder, remove }] = await Promise.all([
     createTestDatabase(),
