@@ -49,7 +49,7 @@ export function writeAlong(app: Rowhouse, slug: string): History {
   const writer = async (text: string) => {
     while (running) {
       // A pace, so that the mover gets its share of the machine.
-      await delay(5)
+      await delay(5) // bounded poll: until stop()
       const reference = `${text}${randomUUID()}`
       await attempt(reference, 0, () =>
         app.withTenant(slug, (db) =>
