@@ -15,11 +15,24 @@ const anyServer = ['adapters', 'resolve', 'orm', 'observe', 'placement', 'pooler
   (folder) => `packages/core/test/${folder}/**`,
 )
 
-/** What takes long and tests this code more than the server: on the oldest and the newest. */
-const oldestAndNewest = [
+/** Everything, however long it takes: `npm run test:long`. Otherwise what all suites take together is bounded. */
+const IS_LONG = process.env.ROWHOUSE_TEST_LONG === '1'
+
+/** Faults and sizes that take most of a minute each. */
+const slow = IS_LONG
+  ? []
+  : [
+      'packages/proof/test/doctor/scale.test.ts',
+      'packages/proof/test/verify/left-behind.test.ts',
+      'packages/server/test/backup/killed-backup.test.ts',
+    ]
+
+/** What takes long and tests this code more than the server: on the newest, and on all with `npm run test:long`. */
+const onNewest = [
   'isolation/concurrency.test.ts',
   'isolation/faults.test.ts',
   'replica/**',
+  'fence/context.test.ts',
   'fence/waiting.test.ts',
 ].map((name) => `packages/core/test/${name}`)
 
@@ -47,10 +60,10 @@ export default defineConfig({
       { extends: true, test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'tools/*.test.ts'], isolate } },
       ...serverProjects(),
       withoutServer('embedded', ['packages/embedded/test/**/*.test.ts']),
-      withServer('proof', ['packages/proof/test/**/*.test.ts'], '18'),
+      withServer('proof', ['packages/proof/test/**/*.test.ts'], '18', slow),
       ...proofOnOlderServers(),
       ...placementProjects(),
-      withServer('server', ['packages/server/test/**/*.test.ts'], '18'),
+      withServer('server', ['packages/server/test/**/*.test.ts'], '18', slow),
       withoutServer('eslint-plugin', ['packages/eslint-plugin/test/**/*.test.ts']),
       withServer('cli', ['packages/cli/test/**/*.test.ts'], '18'),
       withServer('examples', ['examples/*/test/**/*.test.ts'], '18'),
@@ -60,11 +73,6 @@ export default defineConfig({
 
 function withoutServer(name: string, include: string[]): TestProjectConfiguration {
   return { extends: true, test: { name, include } }
-}
-
-/** What takes minutes and finds what the rest finds: with `npm run test:long`. */
-function long(...names: string[]): string[] {
-  return process.env.ROWHOUSE_TEST_LONG === '1' ? names : []
 }
 
 function withServer(name: string, include: string[], major: string, exclude: string[] = []): TestProjectConfiguration {
@@ -81,7 +89,7 @@ function serverProjects(): TestProjectConfiguration[] {
   const older = ['15', '16', '17'].filter(hasBinaries)
   return [
     ...older.map((major) => {
-      const exclude = major === older[0] ? anyServer : [...anyServer, ...oldestAndNewest]
+      const exclude = IS_LONG ? anyServer : [...anyServer, ...onNewest]
       const env = { ROWHOUSE_TEST_PG: major }
       return { extends: true as const, test: { name: `pg${major}`, include, exclude, globalSetup, env, isolate } }
     }),
@@ -93,9 +101,14 @@ function serverProjects(): TestProjectConfiguration[] {
 function proofOnOlderServers(): TestProjectConfiguration[] {
   if (process.env.ROWHOUSE_TEST_DATABASE_URL) return []
   const tests = {
-    15: ['doctor/rules', 'doctor/installation-altered', 'clone/*', 'verify/verify-live', ...long('verify/verify')],
-    16: ['doctor/installation-altered'],
-    17: ['doctor/installation-altered'],
+    15: [
+      'doctor/rules',
+      'doctor/installation-altered',
+      'clone/*',
+      'verify/verify-live',
+      ...(IS_LONG ? ['verify/verify'] : []),
+    ],
+    ...(IS_LONG ? { 16: ['doctor/installation-altered'], 17: ['doctor/installation-altered'] } : {}),
   }
   return Object.entries(tests)
     .filter(([major]) => hasBinaries(major))

@@ -4,7 +4,7 @@ import { HISTORY_SCHEMA } from './history.ts'
 import { runMoves } from './run-moves.ts'
 
 /** A slice of `npm run soak:moves`; all of it with `npm run test:long`. */
-const MOVES = process.env.ROWHOUSE_TEST_LONG === '1' ? 60 : 20
+const MOVES = process.env.ROWHOUSE_TEST_LONG === '1' ? 60 : 10
 
 let platform: Platform
 beforeAll(async () => {
