@@ -16,7 +16,8 @@ describe('run.mjs', () => {
     const { status, stderr } = run(['tset'])
     expect({ status, stderr }).toEqual({
       status: 64,
-      stderr: 'Cannot run "tset": wanted one of demo, test, check, bench, verify, fuzz, inject, fleet\n',
+      stderr:
+        'Cannot run "tset": wanted one of demo, test, test:long, check, bench, verify, fuzz, inject, fleet, soak:moves\n',
     })
   })
 

@@ -179,9 +179,10 @@ function movedAway({ slug, id }: RegisteredTenant): UnavailableError {
   )
 }
 
-/** Names the next artefact of a tenant: names sort by time. */
+/** Names the next artefact of a tenant: names sort by time, to the millisecond, which is in front of what is random. */
 export function nameArtefact(tenantId: string, at: Date): { artefact: string; name: string } {
   const artefact = randomUUID()
   const stamp = `${at.toISOString().replaceAll(/[-:]/g, '').slice(0, 15)}Z`
-  return { artefact, name: `${tenantId}/${stamp}-${artefact.slice(0, 8)}` }
+  const millisecond = at.getMilliseconds().toString(16).padStart(3, '0')
+  return { artefact, name: `${tenantId}/${stamp}-${millisecond}${artefact.slice(0, 5)}` }
 }
