@@ -29,16 +29,16 @@ afterAll(async () => {
 
 const appRole = 'rowhouse_app'
 
-/** What a mutation could leave on the server, and what the doctor says of the original. Other test files inject on it. */
+/** What a mutation could leave on the server, and what the doctor says of the original. Other test files inject on it, and have peers. */
 async function lookAround(): Promise<unknown> {
   const { findings, failed } = await diagnose({ url: database.adminUrl, appRoles: [appRole] })
   const roles = await asAdmin(database, async (admin) => {
     const { rows } = await admin.query(
-      `with here as (select * from pg_roles where rolname !~ '^rowhouse_inject_')
+      `with here as (select * from pg_roles where rolname !~ '^rowhouse_(inject|peer)_')
        select (select json_agg(r order by r.rolname) from here r where r.rolname ~ '^rowhouse') as roles,
               (select json_agg(m order by m.roleid, m.member) from pg_auth_members m
                 where m.member in (select oid from here)) as members,
-              (select json_agg(p) from pg_parameter_acl p where p.paracl::text !~ 'rowhouse_inject_') as parameters`,
+              (select json_agg(p) from pg_parameter_acl p where p.paracl::text !~ 'rowhouse_(inject|peer)_') as parameters`,
     )
     return rows
   })

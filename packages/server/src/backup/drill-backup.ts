@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { ArtefactError } from 'rowhouse'
 import type { Migration } from '../fleet/migration.ts'
 import { ensureTemplate } from '../provision/template-database.ts'
+import { assertUnbound } from '../registry/assert-unbound.ts'
 import { toBackupError } from './backup-error.ts'
 import { fitTables } from './fit-tables.ts'
 import { brokenReferences, type Load, replaceRows, unproven } from './load-rows.ts'
 import { openArtefact } from './open-artefact.ts'
-import { assertMayCopy, type BackupRoom, requireTenant, settle } from './tenant-session.ts'
+import { type BackupRoom, requireTenant, settle } from './tenant-session.ts'
 
 /** What rehearsing takes besides the room: the databases of tenants are made of the migrations. */
 export interface Stage {
@@ -68,7 +69,7 @@ export async function drillBackup(
     const { rows, sharedReferences } = await connections.use(home, async (client) => {
       await client.query('begin')
       await settle(client, 'public')
-      await assertMayCopy(client, 'rehearse a restore')
+      await assertUnbound(client, 'rehearse a restore')
       await client.query('set local session_replication_role = replica')
       const { fitting, untouched } = await fitTables(client, artefact, 'public', [])
       const tables = [...fitting.map(({ table }) => table), ...untouched]

@@ -1,11 +1,12 @@
 import type pg from 'pg'
 import { escapeIdentifier } from 'pg'
 import { ArtefactError } from 'rowhouse'
+import { advanceSequence } from '../tenant-data/advance-sequence.ts'
+import { copyIn, copyOut } from '../tenant-data/copy-rows.ts'
+import { type BrokenReference, findBrokenReferences } from '../tenant-data/foreign-keys.ts'
 import type { TenantTable } from '../tenant-data/tenant-tables.ts'
-import { copyIn, copyOut } from './copy-rows.ts'
 import { columnList, copyOutOf, summed, type TableProgress } from './create-backup.ts'
 import type { FittingTable } from './fit-tables.ts'
-import { type BrokenReference, findBrokenReferences } from './foreign-keys.ts'
 import { type Artefact, assertSum } from './open-artefact.ts'
 import { RowSum } from './row-sum.ts'
 import { fillTenantId } from './tenant-session.ts'
@@ -92,17 +93,12 @@ async function proveTable(client: pg.ClientBase, { entry, table }: FittingTable,
   )
 }
 
-/** Only forward: numbers a sequence has given out since are not given out again. */
 export async function advanceSequences(client: pg.ClientBase, fitting: readonly FittingTable[]): Promise<void> {
   for (const { entry, table } of fitting) {
     for (const { column, value } of entry.sequences) {
       const own = table.sequences.find((each) => each.column === column)
       if (own === undefined) continue
-      await client.query(
-        `select setval($1::regclass, $2::bigint) from ${own.sequence} s
-          where case when s.is_called then s.last_value else s.last_value - 1 end < $2::bigint`,
-        [own.sequence, value],
-      )
+      await advanceSequence(client, own.sequence, value)
     }
   }
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { escapeIdentifier, escapeLiteral } from 'pg'
-import { ConfigError, MigrationError, TenantError, UnavailableError } from 'rowhouse'
+import { ConfigError, TenantError, UnavailableError } from 'rowhouse'
 import type { RegisteredTenant, RootKey, TenantAdmin } from 'rowhouse/install'
+import { assertUnbound } from '../registry/assert-unbound.ts'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
 import { PLAIN_TEXT } from '../tenant-data/checksum.ts'
 import type { ArtefactStore } from './artefact-store.ts'
@@ -112,7 +113,7 @@ async function inHome<T>(
     return await connections.use(tenant.placement, async (client) => {
       await client.query(begin)
       await settle(client, schemaOf(tenant))
-      await assertMayCopy(client, doing)
+      await assertUnbound(client, doing)
       const result = await fn(client)
       await client.query('commit')
       return result
@@ -120,19 +121,6 @@ async function inHome<T>(
   } catch (error) {
     throw toBackupError(error, doing)
   }
-}
-
-/** Policies bind every other login, and a copy would hold what they let through. */
-export async function assertMayCopy(client: pg.ClientBase, doing: string): Promise<void> {
-  const { rows } = await client.query<{ may: boolean; login: string }>(
-    'select rolsuper or rolbypassrls as may, rolname as login from pg_roles where rolname = current_user',
-  )
-  if (rows[0]?.may === true) return
-  const login = rows[0]?.login ?? ''
-  throw new MigrationError(
-    'ERR_PRIVILEGE_MISSING',
-    `Cannot ${doing}: policies bind the operator's login "${login}"; run "alter role ${escapeIdentifier(login)} bypassrls; grant rowhouse_owner to ${escapeIdentifier(login)}; grant set on parameter session_replication_role to ${escapeIdentifier(login)}", or use a superuser`,
-  )
 }
 
 /** The database decides where a tenant lives; and a key that is not its own would make an artefact nobody can open. */

@@ -1,8 +1,9 @@
 import type pg from 'pg'
 import { escapeIdentifier } from 'pg'
-import { MigrationError } from 'rowhouse'
+import { assertUnbound } from '../registry/assert-unbound.ts'
 import type { DatabaseAddress, OperatorConnections } from '../registry/operator-connections.ts'
-import { listTenantTables, type TenantTable } from '../tenant-data/tenant-tables.ts'
+import { deleteBatch, partsOf } from '../tenant-data/delete-rows.ts'
+import { listTenantTables } from '../tenant-data/tenant-tables.ts'
 import { CENTRAL, type Runner } from './find-tenant.ts'
 import { assertNotHeld } from './legal-hold.ts'
 
@@ -34,8 +35,6 @@ const TABLES = `
      and (n.nspname = 'rowhouse') = $1 and n.nspname <> 'rowhouse_journal'
    order by 1, 2`
 
-/** Rows that one statement deletes: a hold that is placed waits for so many, and no lock or WAL burst grows with the tenant. */
-const BATCH_ROWS = 5_000
 /** Tables that one statement counts: locks of a transaction are limited, and plans grow with them. */
 const BATCH_TABLES = 50
 
@@ -79,22 +78,12 @@ export function withAllRows<T>(
 ): Promise<T> {
   return connections.use(address, async (client) => {
     await client.query('begin')
-    await assertUnbound(client, address)
+    await assertUnbound(client, `see all rows on server "${address.server}"`)
     await client.query('set local row_security = off')
     const result = await fn(client)
     await client.query('commit')
     return result
   })
-}
-
-async function assertUnbound(client: Runner, { server }: DatabaseAddress): Promise<void> {
-  const text = 'select rolname, rolsuper or rolbypassrls as unbound from pg_roles where rolname = current_user'
-  const { rows } = await client.query<{ rolname: string; unbound: boolean }>(text)
-  if (rows[0]?.unbound === true) return
-  throw new MigrationError(
-    'ERR_PRIVILEGE_MISSING',
-    `Cannot see all rows on server "${server}": its operator's login "${rows[0]?.rolname}" is bound by policies; use a superuser, or run: alter role ${escapeIdentifier(rows[0]?.rolname ?? '')} bypassrls`,
-  )
 }
 
 /**
@@ -138,7 +127,7 @@ export async function deleteRows(
 ): Promise<void> {
   const tables = await withAllRows(connections, address, (client) => listWalled(client, ownSchema))
   for (const table of tables) {
-    for (let deleted = BATCH_ROWS; deleted === BATCH_ROWS; ) {
+    for (let deleted = 1; deleted > 0; ) {
       deleted = await withoutHold(connections, address, tenantId, (client) => deleteBatch(client, table, tenantId))
     }
   }
@@ -156,21 +145,4 @@ async function listWalled(client: Runner, ownSchema: string | undefined): Promis
       parts.push(...(await partsOf(client, table)))
   }
   return parts
-}
-
-/** A row's place is unique within a table and not within its partitions. */
-async function partsOf(client: Runner, table: TenantTable): Promise<string[]> {
-  const { rows } = await client.query<{ part: string }>(
-    `select format('only %I.%I', n.nspname, c.relname) as part
-       from pg_partition_tree($1::oid::regclass) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
-      where t.isleaf and c.relkind = 'r'`,
-    [table.oid],
-  )
-  return rows.length === 0 ? [table.from] : rows.map(({ part }) => part)
-}
-
-async function deleteBatch(client: Runner, from: string, tenantId: string): Promise<number> {
-  await client.query('set local session_replication_role = replica')
-  const text = `delete from ${from} where ctid = any (array(select ctid from ${from} where tenant_id = $1 limit ${BATCH_ROWS}))`
-  return (await client.query(text, [tenantId])).rowCount ?? 0
 }

@@ -1,4 +1,5 @@
-import { MigrationError, TenantError } from 'rowhouse'
+import { TenantError } from 'rowhouse'
+import { assertUnbound } from '../registry/assert-unbound.ts'
 import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
 import { listServers } from '../registry/servers.ts'
 import { listTenantTables, type TenantTable } from '../tenant-data/tenant-tables.ts'
@@ -68,29 +69,13 @@ export async function assertMovable(
     throw impossible(`the registry knows no server "${target.server}"; add it with "rowhouse server add"`)
   if (to.state !== 'active') throw impossible(`server "${target.server}" is ${to.state} and takes no tenants`)
   if (from?.kind === 'citus' || to.kind === 'citus') throw impossible('tenants of a Citus server are not moved by this')
-  await Promise.all(
-    [source, { ...target, database: undefined }].map((home) =>
-      connections.use(home, async (client) => {
-        const { rows } = await client.query<{ login: string; may: boolean }>(
-          `select current_user as login, rolsuper or (rolbypassrls and ${maySetReplicationRole()}) as may
-             from pg_roles where rolname = current_user`,
-        )
-        if (rows[0]?.may === true) return
-        throw new MigrationError(
-          'ERR_PRIVILEGE_MISSING',
-          `Cannot move tenants as "${rows[0]?.login}" on server "${home.server}": wanted a superuser, or BYPASSRLS and the right to set session_replication_role`,
-        )
-      }),
-    ),
-  )
+  for (const home of [source, { ...target, database: undefined }]) {
+    await connections.use(home, (client) => assertUnbound(client, `move tenants on server "${home.server}"`))
+  }
   const keyless = (await tablesOf(connections, source)).filter(({ key }) => key.length === 0)
   if (keyless.length > 0) {
     throw impossible(`table "${keyless[0]?.name}" has no primary key, so changed rows could not be told apart; add one`)
   }
-}
-
-function maySetReplicationRole(): string {
-  return `has_parameter_privilege(current_user, 'session_replication_role', 'SET')`
 }
 
 /** Asserts that the target holds no row of the tenant: nobody's work is overwritten. */

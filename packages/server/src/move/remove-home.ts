@@ -1,10 +1,8 @@
 import { TenantError } from 'rowhouse'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { deleteBatch, partsOf } from '../tenant-data/delete-rows.ts'
 import { CENTRAL, type MoveHome, sameDatabase } from './move-record.ts'
 import { tablesOf } from './preflight.ts'
-
-/** Rows deleted in one transaction: what waits behind them waits that long. */
-const BATCH = 5_000
 
 /**
  * Removes what a home holds of a tenant that does not live there: its database, its schema, or its rows in shared tables,
@@ -49,20 +47,16 @@ export async function removeHome(
 }
 
 async function deleteRows(connections: OperatorConnections, home: MoveHome, tenantId: string): Promise<void> {
-  for (const { from } of (await tablesOf(connections, home)).toReversed()) {
-    for (;;) {
-      const deleted = await connections.use(home, async (client) => {
-        // What hangs on a row is deleted by its own table's turn, and what the application does on a delete was done there.
-        await client.query('begin; set local session_replication_role = replica; set local row_security = off')
-        const { rowCount } = await client.query(
-          `delete from ${from} where ctid = any (array(select ctid from ${from} where tenant_id = $1 limit ${BATCH}))
-             and tenant_id = $1`,
-          [tenantId],
-        )
-        await client.query('commit')
-        return rowCount ?? 0
-      })
-      if (deleted === 0) break
+  for (const table of (await tablesOf(connections, home)).toReversed()) {
+    for (const part of await connections.use(home, (client) => partsOf(client, table))) {
+      for (let deleted = 1; deleted > 0; ) {
+        deleted = await connections.use(home, async (client) => {
+          await client.query('begin; set local row_security = off')
+          const count = await deleteBatch(client, part, tenantId)
+          await client.query('commit')
+          return count
+        })
+      }
     }
   }
 }

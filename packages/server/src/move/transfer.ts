@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { escapeLiteral } from 'pg'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { advanceSequence } from '../tenant-data/advance-sequence.ts'
 import { PLAIN_TEXT } from '../tenant-data/checksum.ts'
 import { type ChangedKeys, copyKeys, type TablePair, takeKeys } from './captured-keys.ts'
 import { type Compared, compareKeys, compareTables } from './compare.ts'
@@ -50,11 +51,10 @@ export async function copyAll(
     for (const { from: there, to: here } of pairs) {
       await beforeTable()
       const query = `select ${here.columnList} from ${there.from} where tenant_id = ${escapeLiteral(tenantId)}`
-      const copied = await pipeRows(source, query, target, here, (more) => {
+      rows += await pipeRows(source, query, target, here, (more) => {
         bytes += more
         onProgress(rows, bytes)
       })
-      rows += copied.rows
       onProgress(rows, bytes)
     }
   })
@@ -123,21 +123,17 @@ export async function carrySequences(
     }),
   )
   if (wanted.length === 0) return
-  const state = (sequence: string) => `select last_value::text as value, is_called as called from ${sequence}`
   const values = await connections.use(from, async (client) => {
-    const all: { here: string; value: string; called: boolean }[] = []
+    const all: { here: string; value: string }[] = []
     for (const { there, here } of wanted) {
-      const { rows } = await client.query<{ value: string; called: boolean }>(state(there))
-      if (rows[0] !== undefined) all.push({ here, ...rows[0] })
+      const text = `select last_value::text as value from ${there} where is_called`
+      const { rows } = await client.query<{ value: string }>(text)
+      if (rows[0] !== undefined) all.push({ here, value: rows[0].value })
     }
     return all
   })
   await connections.transact(to, async (client) => {
-    for (const { here, value, called } of values) {
-      const now = (await client.query<{ value: string }>(state(here))).rows[0]
-      if (!called || BigInt(now?.value ?? 0) >= BigInt(value)) continue
-      await client.query('select setval($1::regclass, $2::bigint)', [here, value])
-    }
+    for (const { here, value } of values) await advanceSequence(client, here, value)
   })
 }
 

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { escapeIdentifier } from 'pg'
-import type { TenantTable } from '../tenant-data/tenant-tables.ts'
+import type { TenantTable } from './tenant-tables.ts'
 
 /** Rows that refer to rows that are not there. */
 export interface BrokenReference {
@@ -28,12 +28,14 @@ interface KeyRow {
  *
  * @param tables  all tables of the home
  * @param loaded  names of those whose rows changed
+ * @param rowsOf  queries for the rows of a table to look at, safe to splice; all of the tenant's when left out
  */
 export async function findBrokenReferences(
   client: pg.ClientBase,
   tables: readonly TenantTable[],
   loaded: readonly string[],
   tenantId: string,
+  rowsOf?: (table: string) => readonly string[],
 ): Promise<BrokenReference[]> {
   const { rows: keys } = await client.query<KeyRow>(
     `select f.conname as name, c.relname as table, f.conrelid::regclass::text as child, f.confrelid::regclass::text as parent,
@@ -51,12 +53,15 @@ export async function findBrokenReferences(
   for (const { name, table, child, parent, to, shared, columns } of keys) {
     const isSet = columns.map(({ from }) => `c.${escapeIdentifier(from)} is not null`).join(' and ')
     const isThere = columns.map((each) => `p.${escapeIdentifier(each.to)} = c.${escapeIdentifier(each.from)}`)
-    const { rows } = await client.query<{ rows: number }>(
-      `select count(*)::int as rows from ${child} c
-        where c.tenant_id = $1 and ${isSet} and not exists (select from ${parent} p where ${isThere.join(' and ')})`,
-      [tenantId],
-    )
-    const count = rows[0]?.rows ?? 0
+    let count = 0
+    for (const from of rowsOf?.(table).map((query) => `(${query})`) ?? [child]) {
+      const { rows } = await client.query<{ rows: number }>(
+        `select count(*)::int as rows from ${from} c
+          where c.tenant_id = $1 and ${isSet} and not exists (select from ${parent} p where ${isThere.join(' and ')})`,
+        [tenantId],
+      )
+      count += rows[0]?.rows ?? 0
+    }
     if (count > 0) broken.push({ constraint: name, table, to, rows: count, shared })
   }
   return broken
