@@ -28,7 +28,7 @@ import type { TenantStep } from './provision/tenant-step.ts'
 import { fillStandby, provisionTenant, setProvisioning } from './provision/tenants.ts'
 import { findOrphans, type Orphan } from './registry/find-orphans.ts'
 import { assertCentral } from './registry/open-registry.ts'
-import { OperatorConnections } from './registry/operator-connections.ts'
+import { CENTRAL, OperatorConnections } from './registry/operator-connections.ts'
 import { addServer, listServers, type RegisteredServer, type ServerToAdd, setServerState } from './registry/servers.ts'
 
 export interface ControlPlaneOptions {
@@ -105,7 +105,6 @@ export interface ControlPlane {
 
 const CANCEL_AFTER_MS = 5_000
 
-const CENTRAL = { server: 'main', database: undefined }
 const SHARED = { database: undefined, schema: undefined }
 
 /** Everybody shares tables on the least loaded server, until somebody says otherwise. */

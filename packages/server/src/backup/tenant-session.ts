@@ -4,7 +4,7 @@ import { escapeIdentifier, escapeLiteral } from 'pg'
 import { ConfigError, TenantError, UnavailableError } from 'rowhouse'
 import type { RegisteredTenant, RootKey, TenantAdmin } from 'rowhouse/install'
 import { assertUnbound } from '../registry/assert-unbound.ts'
-import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
 import { PLAIN_TEXT } from '../tenant-data/checksum.ts'
 import type { ArtefactStore } from './artefact-store.ts'
 import { toBackupError } from './backup-error.ts'
@@ -145,7 +145,7 @@ async function assertLivesHere(
 
 /** A move captures changes by triggers, and none fires for what a restore writes. */
 async function assertNoMove({ connections }: BackupRoom, { id, slug }: RegisteredTenant): Promise<void> {
-  const { rows } = await connections.transact({ server: 'main', database: undefined }, (client) =>
+  const { rows } = await connections.transact(CENTRAL, (client) =>
     client.query<{ state: string }>(
       `select state from rowhouse.move where tenant_id = $1 and state not in ('completed', 'aborted', 'reverted')`,
       [id],

@@ -1,4 +1,4 @@
-import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
 import { registerHome } from './homes.ts'
 import { digestOf } from './ledger.ts'
 import { migrateHome } from './migrate-home.ts'
@@ -21,8 +21,6 @@ export async function equipSharedHome(
   if (!isNew) return false
   if (migrations.length > 0) await connections.use(shared, (client) => migrateHome(client, shared, migrations))
   const facts = { head: migrations.at(-1)?.id, digest: digestOf(migrations) }
-  await connections.transact({ server: 'main', database: undefined }, (client) =>
-    registerHome(client, { ...shared, ...facts }),
-  )
+  await connections.transact(CENTRAL, (client) => registerHome(client, { ...shared, ...facts }))
   return true
 }

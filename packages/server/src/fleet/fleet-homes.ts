@@ -1,5 +1,5 @@
 import type { Model } from '../placing/placement-rules.ts'
-import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type HomeAddress, type OperatorConnections } from '../registry/operator-connections.ts'
 import type { Runner } from './homes.ts'
 import type { Freeze } from './migrate-home.ts'
 
@@ -51,8 +51,6 @@ const SELECT = `
     left join rowhouse.placement p on p.tenant_id = h.tenant_id
    where (h.tenant_id is null
           or (p.server, coalesce(p.database_name, ''), coalesce(p.schema_name, '')) = (h.server, h.database_name, h.schema_name))`
-
-export const CENTRAL = Object.freeze({ server: 'main', database: undefined })
 
 /** Enters homes that are new to the list, then returns those whose migrations differ from the wanted ones, in one question. */
 export function findHomesBehind(connections: OperatorConnections, digest: string): Promise<FleetHome[]> {

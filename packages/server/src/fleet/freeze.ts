@@ -1,6 +1,5 @@
 import { MigrationError } from 'rowhouse'
-import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
-import { CENTRAL } from './fleet-homes.ts'
+import { CENTRAL, type HomeAddress, type OperatorConnections } from '../registry/operator-connections.ts'
 import { lockHome } from './home-lock.ts'
 import { nameOfHome } from './homes.ts'
 import type { Freeze } from './migrate-home.ts'

@@ -1,5 +1,4 @@
-import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
-import { CENTRAL } from './fleet-homes.ts'
+import { CENTRAL, type HomeAddress, type OperatorConnections } from '../registry/operator-connections.ts'
 
 /** News of a home for the central database. */
 export interface HomeNews {

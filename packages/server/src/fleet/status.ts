@@ -1,5 +1,4 @@
-import type { OperatorConnections } from '../registry/operator-connections.ts'
-import { CENTRAL } from './fleet-homes.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
 import { digestOf } from './ledger.ts'
 import type { Migration } from './migration.ts'
 

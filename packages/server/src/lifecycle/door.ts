@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { UnavailableError } from 'rowhouse'
 import type { RootKey } from 'rowhouse/install'
-import type { OperatorConnections } from '../registry/operator-connections.ts'
-import { CENTRAL, type LifecycleTenant, type Runner, requireTenant } from './find-tenant.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
+import { type LifecycleTenant, type Runner, requireTenant } from './find-tenant.ts'
 import { toLifecycleError } from './lifecycle-error.ts'
 
 /** What changes a tenant's door. */

@@ -1,12 +1,12 @@
 import { ConfigError, TenantError, type TenantId } from 'rowhouse'
 import { defineWork, forgetRuns, type Journal } from '../provision/journal.ts'
+import { CENTRAL } from '../registry/operator-connections.ts'
 import { listServers } from '../registry/servers.ts'
 import { type SealedCertificate, slugDigest } from './certificate.ts'
 import { changeWithDoor, endWork } from './door.ts'
 import { type EraseJob, type EraseRequest, type FoundToErase, toJob } from './erase-request.ts'
 import {
   assertNotMoving,
-  CENTRAL,
   type LifecycleTenant,
   record,
   requireState,

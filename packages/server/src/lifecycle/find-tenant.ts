@@ -32,8 +32,6 @@ interface Row {
   readonly region: string
 }
 
-export const CENTRAL = { server: 'main', database: undefined } as const
-
 const SELECT = `
   select t.id, t.slug, t.state, t.plan, p.server, p.model, p.database_name, p.schema_name, s.region
     from rowhouse.tenant t left join rowhouse.placement p on p.tenant_id = t.id left join rowhouse.server s on s.name = p.server`

@@ -1,5 +1,5 @@
 import type { RootKey } from 'rowhouse/install'
-import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
 import {
   CERTIFICATE_FORMAT,
   type EraseCertificate,
@@ -8,7 +8,7 @@ import {
   sealCertificate,
 } from './certificate.ts'
 import type { EraseJob, FoundToErase } from './erase-request.ts'
-import { CENTRAL, type Runner, record, requireTenant, type TenantHome } from './find-tenant.ts'
+import { type Runner, record, requireTenant, type TenantHome } from './find-tenant.ts'
 import { assertNotHeld } from './legal-hold.ts'
 import { countRows, listTables, type RowsFound } from './tenant-rows.ts'
 

@@ -1,6 +1,6 @@
 import { TenantError } from 'rowhouse'
-import type { OperatorConnections } from '../registry/operator-connections.ts'
-import { CENTRAL, type LifecycleTenant, type Runner, record, requireTenant } from './find-tenant.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
+import { type LifecycleTenant, type Runner, record, requireTenant } from './find-tenant.ts'
 import { toLifecycleError } from './lifecycle-error.ts'
 import { requirePerson, requireReason } from './who-and-why.ts'
 

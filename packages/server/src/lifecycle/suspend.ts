@@ -1,6 +1,7 @@
 import { TenantError } from 'rowhouse'
+import { CENTRAL } from '../registry/operator-connections.ts'
 import { changeWithDoor, type Doors } from './door.ts'
-import { CENTRAL, record, requireState, requireTenant } from './find-tenant.ts'
+import { record, requireState, requireTenant } from './find-tenant.ts'
 import { requireKind, requirePerson, requireReason } from './who-and-why.ts'
 
 export interface SuspendRequest {

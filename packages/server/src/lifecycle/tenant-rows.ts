@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { escapeIdentifier } from 'pg'
 import { assertUnbound } from '../registry/assert-unbound.ts'
-import type { DatabaseAddress, OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type DatabaseAddress, type OperatorConnections } from '../registry/operator-connections.ts'
 import { deleteBatch, partsOf } from '../tenant-data/delete-rows.ts'
 import { listTenantTables } from '../tenant-data/tenant-tables.ts'
-import { CENTRAL, type Runner } from './find-tenant.ts'
+import type { Runner } from './find-tenant.ts'
 import { assertNotHeld } from './legal-hold.ts'
 
 /** A table that can hold rows of a tenant, because it has a column `tenant_id`. */

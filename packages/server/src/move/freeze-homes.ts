@@ -1,6 +1,6 @@
 import { freezeHome, thawHome } from '../fleet/freeze.ts'
-import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
-import { CENTRAL, type MoveRecord } from './move-record.ts'
+import { CENTRAL, type HomeAddress, type OperatorConnections } from '../registry/operator-connections.ts'
+import type { MoveRecord } from './move-record.ts'
 
 const HELD_BY = 'rowhouse moves'
 /** Freezing and thawing take turns: a thaw must not undo the freeze of a move that begins. */

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { TenantError, type TenantId } from 'rowhouse'
 import type { Model } from '../placing/placement-rules.ts'
-import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type HomeAddress, type OperatorConnections } from '../registry/operator-connections.ts'
 
 /** One end of a move. */
 export interface MoveHome extends HomeAddress {
@@ -74,8 +74,6 @@ interface MoveRow {
   readonly switched_at: Date | null
   readonly changed_at: Date
 }
-
-export const CENTRAL = { server: 'main', database: undefined }
 
 const SELECT = 'select m.*, t.slug from rowhouse.move m join rowhouse.tenant t on t.id = m.tenant_id'
 

@@ -4,16 +4,8 @@ import type { TenantAdmin } from 'rowhouse/install'
 import type { Model } from '../placing/placement-rules.ts'
 import { defineWork, type Journal } from '../provision/journal.ts'
 import { homeName } from '../registry/home-name.ts'
-import type { OperatorConnections } from '../registry/operator-connections.ts'
-import {
-  CENTRAL,
-  listMoves,
-  type MoveHome,
-  type MoveRecord,
-  type MoveState,
-  noteMove,
-  readMove,
-} from './move-record.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
+import { listMoves, type MoveHome, type MoveRecord, type MoveState, noteMove, readMove } from './move-record.ts'
 import { completeMove, type MoveOutcome, type Mover, moveTenant, revertMove } from './mover.ts'
 import { assertMovable, impossible, pairTables, tablesOf } from './preflight.ts'
 

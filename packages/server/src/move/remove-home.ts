@@ -1,7 +1,7 @@
 import { TenantError } from 'rowhouse'
-import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
 import { deleteBatch, partsOf } from '../tenant-data/delete-rows.ts'
-import { CENTRAL, type MoveHome, sameDatabase } from './move-record.ts'
+import { type MoveHome, sameDatabase } from './move-record.ts'
 import { tablesOf } from './preflight.ts'
 
 /**

@@ -2,6 +2,7 @@ import { HookError, isRowhouseError, type Logger } from 'rowhouse'
 import { registerHome } from '../fleet/homes.ts'
 import { digestOf } from '../fleet/ledger.ts'
 import type { CompiledRules } from '../placing/compile-rules.ts'
+import { CENTRAL } from '../registry/operator-connections.ts'
 import { bringUpToDate, hasNamespace, makeNamespace, removeNamespace, settle, type Workshop } from './namespace.ts'
 import type { ProvisioningJob } from './provisioning-request.ts'
 import { type ChosenHome, register, unregister } from './register.ts'
@@ -127,7 +128,7 @@ function bindToTenant(p: Provisioning, job: ProvisioningJob, home: ChosenHome, s
 
 /** From here on the tenant is served, or waits to be claimed. */
 async function open({ connections, migrations }: Provisioning, job: ProvisioningJob, home: ChosenHome): Promise<void> {
-  await connections.transact({ server: 'main', database: undefined }, async (client) => {
+  await connections.transact(CENTRAL, async (client) => {
     if (home.model !== 'pooled') {
       await registerHome(client, {
         ...home,
@@ -164,7 +165,7 @@ async function undo(
 }
 
 async function markFailed({ connections }: Provisioning, home: ChosenHome): Promise<void> {
-  await connections.transact({ server: 'main', database: undefined }, (client) =>
+  await connections.transact(CENTRAL, (client) =>
     client.query(`update rowhouse.tenant set state = 'failed' where id = $1 and state = 'provisioning'`, [
       home.tenantId,
     ]),

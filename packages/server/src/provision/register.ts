@@ -4,7 +4,7 @@ import { choosePlacement, type PlacementChoice } from '../placing/choose-placeme
 import type { CompiledRules } from '../placing/compile-rules.ts'
 import type { Model } from '../placing/placement-rules.ts'
 import { homeName } from '../registry/home-name.ts'
-import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type HomeAddress, type OperatorConnections } from '../registry/operator-connections.ts'
 import { listServers } from '../registry/servers.ts'
 import { type ProvisioningJob, toPlace } from './provisioning-request.ts'
 
@@ -18,8 +18,6 @@ export interface ChosenHome extends HomeAddress {
   /** Why there, for people. */
   readonly why: string
 }
-
-const CENTRAL = { server: 'main', database: undefined }
 
 /** One at a time: between counting tenants and entering one nobody else may take the last place. */
 const PLACING_LOCK = 7_262_374_402

@@ -15,6 +15,9 @@ export interface HomeAddress extends DatabaseAddress {
   readonly schema: string | undefined
 }
 
+/** The database of the registry. */
+export const CENTRAL = { server: 'main', database: undefined } as const
+
 /** How many connections of the operator one database is given at most. */
 const PER_DATABASE = 8
 const CONNECT_TIMEOUT_MS = 10_000

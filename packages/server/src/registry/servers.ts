@@ -3,7 +3,7 @@ import { ConfigError } from 'rowhouse'
 import { install, installCitus, readConnectionUrl } from 'rowhouse/install'
 import type { ServerNow } from '../placing/placement-request.ts'
 import type { ServerKind } from '../placing/placement-rules.ts'
-import type { OperatorConnections } from './operator-connections.ts'
+import { CENTRAL, type OperatorConnections } from './operator-connections.ts'
 
 /** A PostgreSQL server as the registry knows it. */
 export interface RegisteredServer extends ServerNow {
@@ -74,7 +74,7 @@ export async function addServer(
   const installOn = kind === 'citus' ? installCitus : install
   await installOn({ url, rootKey, ...loginOf(readConnectionUrl(appUrl, `server "${name}"`)) })
   await assertSameServer(readConnectionUrl(adminUrl, `server "${name}"`), readConnectionUrl(appUrl, `server "${name}"`))
-  const { rowCount } = await connections.transact({ server: 'main', database: undefined }, (client) =>
+  const { rowCount } = await connections.transact(CENTRAL, (client) =>
     client.query(
       `insert into rowhouse.server (name, region, kind, capacity, app_url, admin_url, replica_urls) values ($1, $2, $3, $4, $5, $6, $7)
        on conflict (name) do update set capacity = excluded.capacity, app_url = excluded.app_url, admin_url = excluded.admin_url,
@@ -98,7 +98,7 @@ export async function setServerState(
   name: string,
   state: RegisteredServer['state'],
 ): Promise<RegisteredServer> {
-  await connections.transact({ server: 'main', database: undefined }, (client) =>
+  await connections.transact(CENTRAL, (client) =>
     client.query('update rowhouse.server set state = $2 where name = $1', [name, state]),
   )
   return requireRegistered(connections, name)
