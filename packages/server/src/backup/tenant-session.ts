@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { escapeIdentifier, escapeLiteral } from 'pg'
 import { ConfigError, TenantError, UnavailableError } from 'rowhouse'
 import type { RegisteredTenant, RootKey, TenantAdmin } from 'rowhouse/install'
+import { findOpenMove } from '../move/move-record.ts'
 import { assertUnbound } from '../registry/assert-unbound.ts'
 import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
 import { PLAIN_TEXT } from '../tenant-data/checksum.ts'
@@ -145,16 +146,11 @@ async function assertLivesHere(
 
 /** A move captures changes by triggers, and none fires for what a restore writes. */
 async function assertNoMove({ connections }: BackupRoom, { id, slug }: RegisteredTenant): Promise<void> {
-  const { rows } = await connections.transact(CENTRAL, (client) =>
-    client.query<{ state: string }>(
-      `select state from rowhouse.move where tenant_id = $1 and state not in ('completed', 'aborted', 'reverted')`,
-      [id],
-    ),
-  )
-  if (rows[0] === undefined) return
+  const state = await connections.transact(CENTRAL, (client) => findOpenMove(client, id))
+  if (state === undefined) return
   throw new UnavailableError(
     'ERR_TENANT_MOVING',
-    `Cannot write a backup into tenant "${slug}": a move of it is ${rows[0].state}; let it complete, or abort or revert it, then try again`,
+    `Cannot write a backup into tenant "${slug}": a move of it is ${state}; let it complete, or abort or revert it, then try again`,
     { tenantId: id },
   )
 }

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { UnavailableError } from 'rowhouse'
 import type { RootKey } from 'rowhouse/install'
 import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
+import { endTenantSessions, findTenantSessions } from '../registry/tenant-sessions.ts'
 import { type LifecycleTenant, type Runner, requireTenant } from './find-tenant.ts'
 import { toLifecycleError } from './lifecycle-error.ts'
 
@@ -104,18 +105,7 @@ async function setDoor(client: Runner, tenant: LifecycleTenant, door: string): P
   await client.query('set local lock_timeout = 0')
 }
 
-/** Sessions that hold the tenant's advisory lock, which every scoped statement and transaction takes. */
-const WORKING = `
-  select a.pid, a.state like 'idle in transaction%' as idle
-    from pg_locks l join pg_stat_activity a on a.pid = l.pid
-   where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and a.pid <> pg_backend_pid()
-     and l.database = (select oid from pg_database where datname = current_database())
-     and ((l.classid::bigint << 32) | l.objid::bigint) = $1::bigint`
-
-/**
- * Waits until nothing works for a tenant whose door is closed, and ends what takes longer than `graceMs`. A session that
- * is busy serves others next: only its statement is cancelled. One that idles in a transaction serves nobody else.
- */
+/** Waits until nothing works for a tenant whose door is closed, and ends what takes longer than `graceMs`. */
 export async function endWork(
   connections: OperatorConnections,
   rootKey: RootKey,
@@ -127,17 +117,16 @@ export async function endWork(
   await connections.use(home, async (client) => {
     const began = performance.now()
     for (;;) {
-      const { rows } = await client.query<{ pid: number; idle: boolean }>(WORKING, [key])
-      if (rows.length === 0) return
+      const sessions = await findTenantSessions(client, key)
+      if (sessions.length === 0) return
       const waitedMs = performance.now() - began
       if (waitedMs > graceMs + END_MS) {
         throw new UnavailableError(
           'ERR_TIMEOUT',
-          `Cannot end the work of tenant "${slug}": its door is closed, and ${rows.length} sessions that were open have not ended; try again`,
+          `Cannot end the work of tenant "${slug}": its door is closed, and ${sessions.length} sessions that were open have not ended; try again`,
         )
       }
-      for (const { pid, idle } of waitedMs >= graceMs ? rows : [])
-        await client.query(`select ${idle ? 'pg_terminate_backend' : 'pg_cancel_backend'}($1)`, [pid])
+      if (waitedMs >= graceMs) await endTenantSessions(client, sessions)
       await delay(POLL_MS)
     }
   })

@@ -1,5 +1,7 @@
 import { ConfigError, TenantError, type TenantId } from 'rowhouse'
 import { defineWork, forgetRuns, type Journal } from '../provision/journal.ts'
+import { type FailedRun, failedRun, runAttempts } from '../provision/run-outcome.ts'
+import { watchedSteps } from '../provision/watched-steps.ts'
 import { CENTRAL } from '../registry/operator-connections.ts'
 import { listServers } from '../registry/servers.ts'
 import { type SealedCertificate, slugDigest } from './certificate.ts'
@@ -15,9 +17,8 @@ import {
 } from './find-tenant.ts'
 import { finishErasure } from './finish-erasure.ts'
 import { assertNotHeld } from './legal-hold.ts'
-import { toLifecycleError } from './lifecycle-error.ts'
-import { type Exits, requireExits, watchedSteps } from './offboard.ts'
-import { type FailedRun, failedRun, runAttempts, toRunError } from './run-outcome.ts'
+import { toLifecycleError, toRunError } from './lifecycle-error.ts'
+import { type Exits, requireExits } from './offboard.ts'
 import {
   countRows,
   deleteRows,

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { isTenantId, TenantError, type TenantId, type TenantState } from 'rowhouse'
+import { findOpenMove } from '../move/move-record.ts'
 import type { Model } from '../placing/placement-rules.ts'
 import type { HomeAddress } from '../registry/operator-connections.ts'
 
@@ -80,8 +81,7 @@ const WAYS_OUT: Partial<Record<TenantState, string>> = {
 
 /** Refuses a tenant that is in two places. */
 export async function assertNotMoving(central: Runner, { id, slug }: LifecycleTenant, action: string): Promise<void> {
-  const text = `select from rowhouse.move where tenant_id = $1 and state not in ('completed', 'aborted', 'reverted')`
-  if ((await central.query(text, [id])).rowCount === 0) return
+  if ((await findOpenMove(central, id)) === undefined) return
   throw new TenantError(
     'ERR_TENANT_STATE',
     `Cannot ${action}: a move of "${slug}" has not ended; complete, abort or revert it first`,

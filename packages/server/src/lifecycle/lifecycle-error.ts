@@ -1,4 +1,5 @@
-import { AccessError, isRowhouseError, MigrationError, TenantError } from 'rowhouse'
+import { AccessError, HookError, isRowhouseError, MigrationError, TenantError } from 'rowhouse'
+import { type FailedRun, revive } from '../provision/run-outcome.ts'
 
 /**
  * Turns what the database refused into one of Rowhouse's errors; everything else passes unchanged. The database has the
@@ -31,4 +32,11 @@ export function toLifecycleError(error: unknown, action: string): unknown {
     `Cannot ${action} with this login: ${message}; use a superuser, or grant the login what is missing`,
     { cause: error },
   )
+}
+
+/** What a run failed with, for who waits for it. What the platform's own export threw is no error of Rowhouse's. */
+export function toRunError(action: string, { step, error }: FailedRun): Error {
+  const { message } = error
+  const text = message.startsWith('Cannot ') ? message : `Cannot ${action}: step "${step}" failed: ${message}`
+  return revive(error, text) ?? new HookError('ERR_HOOK_REFUSED', text, { reason: `${step}-failed` })
 }

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { type Logger, TenantError, type TenantId } from 'rowhouse'
 import { defineWork, type Journal } from '../provision/journal.ts'
-import type { RunStep, StepEvent } from '../provision/provisioning.ts'
+import type { StepEvent } from '../provision/provisioning.ts'
+import { type FailedRun, failedRun, runAttempts } from '../provision/run-outcome.ts'
+import { watchedSteps } from '../provision/watched-steps.ts'
 import { CENTRAL } from '../registry/operator-connections.ts'
 import { changeWithDoor, type Doors } from './door.ts'
 import { assertNotMoving, record, requireState, requireTenant, type TenantHome } from './find-tenant.ts'
-import { toLifecycleError } from './lifecycle-error.ts'
-import { type FailedRun, failedRun, runAttempts, toRunError } from './run-outcome.ts'
+import { toLifecycleError, toRunError } from './lifecycle-error.ts'
 import { requirePerson, requireReason } from './who-and-why.ts'
 
 /** A tenant that leaves, for what exports its data. */
@@ -70,23 +71,6 @@ export function setExits(exits: Exits | undefined): void {
 export function requireExits(): Exits {
   if (present === undefined) throw new Error('Cannot go on with leaving: the control plane is closed')
   return present
-}
-
-/** Reports each step as it begins and ends. */
-export function watchedSteps(run: RunStep, slug: string, report: Exits['onStep']): RunStep {
-  return async (step, work) => {
-    const began = performance.now()
-    const tell = (state: StepEvent['state']) => report?.({ slug, step, state, elapsedMs: performance.now() - began })
-    tell('begun')
-    try {
-      const result = await run(step, work)
-      tell('done')
-      return result
-    } catch (error) {
-      tell('failed')
-      throw error
-    }
-  }
 }
 
 const offboardWork = defineWork<OffboardJob, OffboardOutcome>('offboard-tenant', async (job, run) => {

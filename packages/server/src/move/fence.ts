@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { TenantError, UnavailableError } from 'rowhouse'
 import type { RootKey } from 'rowhouse/install'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { endTenantSessions, findTenantSessions } from '../registry/tenant-sessions.ts'
 import { type MoveHome, type MoveRecord, sameDatabase } from './move-record.ts'
 
 /** How long one attempt waits for transactions of the tenant that still run; new ones wait behind it that long. */
@@ -55,24 +56,11 @@ export async function fence(
       const waitedMs = performance.now() - began
       if (waitedMs > cancelAfterMs) {
         if (waitedMs > 2 * cancelAfterMs + 1_000) throw heldOpen(home, error)
-        await endHolders(connections, home, key)
+        await connections.use(home, async (client) => endTenantSessions(client, await findTenantSessions(client, key)))
       }
       await delay(PAUSE_MS) // bounded: twice cancelAfterMs
     }
   }
-}
-
-/** Ends the sessions that hold the tenant's lock. */
-async function endHolders(connections: OperatorConnections, home: MoveHome, key: string): Promise<void> {
-  await connections.use(home, (client) =>
-    client.query(
-      `select pg_terminate_backend(l.pid) from pg_locks l
-        where l.locktype = 'advisory' and l.granted and l.mode = 'ShareLock' and l.objsubid = 1
-          and l.database = (select oid from pg_database where datname = current_database())
-          and ((l.classid::bigint << 32) | l.objid::bigint) = $1::bigint`,
-      [key],
-    ),
-  )
 }
 
 /**

@@ -90,6 +90,12 @@ export async function listMoves(connections: OperatorConnections, tenant?: strin
   })
 }
 
+/** Returns the state of the move of a tenant that has not ended. */
+export async function findOpenMove(client: Runner, tenantId: string): Promise<MoveState | undefined> {
+  const text = `select state from rowhouse.move where tenant_id = $1 and state not in ('completed', 'aborted', 'reverted')`
+  return (await client.query<{ state: MoveState }>(text, [tenantId])).rows[0]?.state
+}
+
 /** @throws {TenantError} `ERR_MOVE_NOT_FOUND` */
 export async function readMove(client: Runner, id: string): Promise<MoveRecord> {
   const { rows } = await client.query<MoveRow>(`${SELECT} where m.id::text = $1`, [id])

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isRowhouseError, type Logger, TenantError } from 'rowhouse'
+import { type Logger, TenantError } from 'rowhouse'
 import { bringUpToDate, hasNamespace, makeNamespace, type Workshop } from '../provision/namespace.ts'
 import type { RunStep } from '../provision/provisioning.ts'
 import type { ChosenHome } from '../provision/register.ts'
+import { type FailedRun, failedRun } from '../provision/run-outcome.ts'
 import { CENTRAL } from '../registry/operator-connections.ts'
 import { startCapture, stopCapture } from './capture.ts'
 import { cut, type Leg, letIn } from './cut.ts'
@@ -21,9 +22,7 @@ export interface Mover extends Workshop {
 }
 
 /** How a piece of work on a move ended. Journalled, so plain data. */
-export type MoveOutcome =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly error: { readonly code: string | undefined; readonly message: string } }
+export type MoveOutcome = { readonly ok: true } | FailedRun
 
 /** The cut is made when no more keys than this wait: they are copied while the tenant waits. */
 const FEW_KEYS = 200
@@ -46,9 +45,11 @@ export async function moveTenant(mover: Mover, id: string, run: RunStep): Promis
     await run('catch up', () => settleDown(mover, id))
     await run('cut', () => switchOver(mover, id))
   } catch (error) {
-    if (await run('look', () => hasSwitched(mover, id))) throw error
-    await run('abort', () => persistently(mover, () => abort(mover, id, messageOf(error))))
-    return failed(error)
+    if (!(await run('look', () => hasSwitched(mover, id)))) {
+      await run('abort', () => persistently(mover, () => abort(mover, id, messageOf(error))))
+      return failedRun('move', error)
+    }
+    mover.log.warn({ err: error, move: id }, 'a move failed after its switch: the tenant is in its new home')
   }
   await run('leave', () => leaveSource(mover, id))
   return { ok: true }
@@ -61,7 +62,7 @@ export async function revertMove(mover: Mover, id: string, run: RunStep): Promis
     await run('revert: cut', () => switchBack(mover, id))
   } catch (error) {
     await run('revert: stay', () => persistently(mover, () => stay(mover, id, messageOf(error))))
-    return failed(error)
+    return failedRun('revert', error)
   }
   await run('revert: clean', () => cleanAfterRevert(mover, id))
   return { ok: true }
@@ -83,7 +84,7 @@ export async function completeMove(mover: Mover, id: string, run: RunStep): Prom
     return { ok: true }
   } catch (error) {
     await run('complete: note', () => noteMove(mover.connections, id, { error: messageOf(error) }))
-    return failed(error)
+    return failedRun('complete', error)
   }
 }
 
@@ -302,9 +303,4 @@ function toChosen({ target, tenantId }: MoveRecord): ChosenHome {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-function failed(error: unknown): MoveOutcome {
-  const code = isRowhouseError(error) ? error.code : undefined
-  return { ok: false, error: { code, message: messageOf(error) } }
 }

@@ -1,11 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { TenantError } from 'rowhouse'
+import { TenantError, type TenantId } from 'rowhouse'
 import type { TenantAdmin } from 'rowhouse/install'
+import { requirePerson, requireReason } from '../lifecycle/who-and-why.ts'
 import type { Model } from '../placing/placement-rules.ts'
 import { defineWork, type Journal } from '../provision/journal.ts'
+import { revive } from '../provision/run-outcome.ts'
 import { homeName } from '../registry/home-name.ts'
 import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
-import { listMoves, type MoveHome, type MoveRecord, type MoveState, noteMove, readMove } from './move-record.ts'
+import {
+  findOpenMove,
+  listMoves,
+  type MoveHome,
+  type MoveRecord,
+  type MoveState,
+  noteMove,
+  readMove,
+} from './move-record.ts'
 import { completeMove, type MoveOutcome, type Mover, moveTenant, revertMove } from './mover.ts'
 import { assertMovable, impossible, pairTables, tablesOf } from './preflight.ts'
 
@@ -43,7 +53,8 @@ export interface Moves {
    * then `revert` brings the tenant back with everything it wrote. A process that dies is replaced by the next one.
    *
    * @throws {TenantError} `ERR_TENANT_NOT_FOUND`; `ERR_MOVE_IMPOSSIBLE` with what stands in the way; `ERR_MOVE_DIVERGED`
-   *   when the copy is not the original; `ERR_MOVE_ABORTED`. The tenant is where it was, and the copy is removed
+   *   when the copy is not the original; `ERR_MOVE_ABORTED`. The tenant is where it was, and the copy is removed.
+   *   `ERR_CAUSE_INVALID` for who asks or why
    * @throws {MigrationError} `ERR_PRIVILEGE_MISSING`, `ERR_MIGRATION_LOCKED`
    */
   start(request: MoveRequest): Promise<MoveRecord>
@@ -91,8 +102,7 @@ export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin
   return {
     plan: async (request) => plan(mover, tenants, request),
     start: async (request) => {
-      await plan(mover, tenants, request)
-      const { id } = await enter(mover, tenants, request)
+      const id = await enter(mover, await assertPossible(mover, tenants, request), request)
       throwUnless(await journal.run(moveWork, `move:${id}`, { id }))
       return find(id)
     },
@@ -115,6 +125,15 @@ export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin
   }
 }
 
+/** A tenant and the two homes of a move of it. */
+interface Ends {
+  readonly id: TenantId
+  readonly slug: string
+  readonly epoch: number
+  readonly source: MoveHome
+  readonly target: MoveHome
+}
+
 const STEPS = (source: MoveHome, target: MoveHome) => [
   `make ${target.model === 'pooled' ? 'nothing: the shared tables' : `the ${target.model}`} on server "${target.server}", keep migrations out of both homes`,
   `capture the keys of rows the tenant changes on server "${source.server}"`,
@@ -127,11 +146,7 @@ const STEPS = (source: MoveHome, target: MoveHome) => [
 
 async function plan(mover: Mover, tenants: TenantAdmin, request: MoveRequest): Promise<MovePlan> {
   const { connections } = mover
-  const { id, slug, source, target } = await readEnds(tenants, request)
-  await assertNoneOpen(connections, slug)
-  await assertMovable(connections, source, target)
-  // A home that is made by the move is built from the same migrations.
-  if (target.model === 'pooled') await pairTables(connections, source, target)
+  const { id, slug, source, target } = await assertPossible(mover, tenants, request)
   const tables = []
   for (const { name, from, oid } of await tablesOf(connections, source)) {
     const { rows } = await connections.use(source, (client) =>
@@ -146,16 +161,22 @@ async function plan(mover: Mover, tenants: TenantAdmin, request: MoveRequest): P
   return { slug, source, target, tables, steps: STEPS(source, target) }
 }
 
-async function assertNoneOpen(connections: OperatorConnections, slug: string): Promise<void> {
-  const open = (await listMoves(connections, slug)).find(({ state }) => !ENDED.includes(state))
-  if (open !== undefined) throw notOver()
+/** Looks at everything a move needs before anything is made. */
+async function assertPossible({ connections }: Mover, tenants: TenantAdmin, request: MoveRequest): Promise<Ends> {
+  const ends = await readEnds(tenants, request)
+  const { id, source, target } = ends
+  if ((await connections.transact(CENTRAL, (client) => findOpenMove(client, id))) !== undefined) throw notOver()
+  await assertMovable(connections, source, target)
+  // A home that is made by the move is built from the same migrations.
+  if (target.model === 'pooled') await pairTables(connections, source, target)
+  return ends
 }
 
 function notOver(): TenantError {
   return impossible('another move of it is not over; complete, revert or abort that one first')
 }
 
-async function readEnds(tenants: TenantAdmin, { tenant, to }: MoveRequest) {
+async function readEnds(tenants: TenantAdmin, { tenant, to }: MoveRequest): Promise<Ends> {
   const { id, slug, state, placement, epoch } = await requireTenant(tenants, tenant)
   if (state !== 'active' && state !== 'suspended') throw impossible(`it is ${state}`)
   const { server, model, database, schema } = placement
@@ -176,28 +197,22 @@ async function requireTenant(tenants: TenantAdmin, tenant: string) {
 }
 
 /** Enters the move: from here on everything it makes belongs to a row of the registry. */
-async function enter({ connections }: Mover, tenants: TenantAdmin, request: MoveRequest): Promise<{ id: string }> {
-  const ends = await readEnds(tenants, request)
+async function enter({ connections }: Mover, ends: Ends, request: MoveRequest): Promise<string> {
+  const reason = requireReason(request.reason, 'move the tenant')
+  const requestedBy = requirePerson(request.requestedBy, 'move the tenant')
   const id = randomUUID()
   await connections
     .transact(CENTRAL, (client) =>
       client.query(
         `insert into rowhouse.move (id, tenant_id, state, source, target, epoch, requested_by, reason)
          values ($1, $2, 'planned', $3, $4, $5, $6, $7)`,
-        [id, ends.id, ends.source, ends.target, ends.epoch, request.requestedBy, request.reason],
+        [id, ends.id, ends.source, ends.target, ends.epoch, requestedBy, reason],
       ),
     )
     .catch((error) => {
-      const { constraint } = error as { constraint?: string }
-      if (constraint === 'move_open_idx') {
-        throw notOver()
-      }
-      if (constraint === 'move_reason_check' || constraint === 'move_requested_by_check') {
-        throw new RangeError('Cannot enter a move: wanted a reason of 3 to 1000 characters and who asks, of 1 to 200')
-      }
-      throw error
+      throw (error as { constraint?: unknown }).constraint === 'move_open_idx' ? notOver() : error
     })
-  return { id }
+  return id
 }
 
 async function requireState(
@@ -211,7 +226,6 @@ async function requireState(
   throw wrongState(move, verb)
 }
 
-const ENDED: readonly MoveState[] = ['completed', 'aborted', 'reverted']
 const BEFORE_THE_CUT: readonly MoveState[] = ['planned', 'preparing', 'copying', 'catching-up']
 
 async function setWish(
@@ -237,7 +251,5 @@ function wrongState(move: MoveRecord, verb: string): TenantError {
 
 function throwUnless(outcome: MoveOutcome): void {
   if (outcome.ok) return
-  const { code, message } = outcome.error
-  const known = code?.startsWith('ERR_MOVE_') === true ? (code as 'ERR_MOVE_IMPOSSIBLE') : 'ERR_MOVE_ABORTED'
-  throw new TenantError(known, message)
+  throw revive(outcome.error) ?? new TenantError('ERR_MOVE_ABORTED', outcome.error.message)
 }

@@ -38,8 +38,16 @@ export function defineWork<Job, Outcome>(
   return DBOS.registerWorkflow((job: Job) => work(job, runStep), { name })
 }
 
-const runStep: RunStep = (name, work) =>
-  DBOS.runStep(() => work(DBOS.stepStatus?.cancelSignal ?? new AbortController().signal), { name, ...RETRIES })
+const runStep: RunStep = async (name, work) => {
+  try {
+    const attempt = () => work(DBOS.stepStatus?.cancelSignal ?? new AbortController().signal)
+    return await DBOS.runStep(attempt, { name, ...RETRIES })
+  } catch (error) {
+    // What failed each time it was tried comes wrapped; the last time says why.
+    const { errors } = error as { errors?: unknown }
+    throw Array.isArray(errors) && errors.length > 0 ? errors.at(-1) : error
+  }
+}
 
 /** Takes runs that have ended out of the journal, with what they were started with, did and returned. */
 export async function forgetRuns(ids: readonly string[]): Promise<void> {

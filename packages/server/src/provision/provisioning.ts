@@ -1,4 +1,4 @@
-import { HookError, isRowhouseError, type Logger } from 'rowhouse'
+import type { Logger } from 'rowhouse'
 import { registerHome } from '../fleet/homes.ts'
 import { digestOf } from '../fleet/ledger.ts'
 import type { CompiledRules } from '../placing/compile-rules.ts'
@@ -6,6 +6,7 @@ import { CENTRAL } from '../registry/operator-connections.ts'
 import { bringUpToDate, hasNamespace, makeNamespace, removeNamespace, settle, type Workshop } from './namespace.ts'
 import type { ProvisioningJob } from './provisioning-request.ts'
 import { type ChosenHome, register, unregister } from './register.ts'
+import { type FailedRun, failedRun } from './run-outcome.ts'
 import type { ProvisioningStep, StepContext } from './step.ts'
 import { asNewTenant, type TenantClient, type TenantStep } from './tenant-step.ts'
 
@@ -33,20 +34,10 @@ export type RunStep = <T>(name: string, work: (signal: AbortSignal) => Promise<T
 /** How a run ended. Journalled, so plain data. */
 export type ProvisioningOutcome =
   | { readonly ok: true; readonly home: ChosenHome }
-  | {
-      readonly ok: false
-      /** The step that failed. */
-      readonly step: string
-      readonly error: {
-        readonly name: string
-        readonly code: string | undefined
-        readonly message: string
-        /** Of a `HookError`. */
-        readonly reason: string | undefined
-      }
+  | (FailedRun & {
       /** Steps whose undoing failed as well: what they made is still there, and the tenant is in state `failed`. */
       readonly left: readonly string[]
-    }
+    })
 
 interface Stage {
   readonly name: string
@@ -63,7 +54,7 @@ export async function provision(p: Provisioning, job: ProvisioningJob, run: RunS
   try {
     home = await run('register', () => register(p.connections, p.rules, job))
   } catch (error) {
-    return failed('register', error, [])
+    return { ...failedRun('register', error), left: [] }
   }
   const stages = stagesOf(p, job, home)
   for (const [index, stage] of stages.entries()) {
@@ -71,7 +62,7 @@ export async function provision(p: Provisioning, job: ProvisioningJob, run: RunS
       await run(stage.name, (signal) => stage.do(signal))
     } catch (error) {
       const left = await undo(p, job, home, stages.slice(0, index + 1), run)
-      return failed(stage.name, error, left)
+      return { ...failedRun(stage.name, error), left }
     }
   }
   return { ok: true, home }
@@ -170,11 +161,4 @@ async function markFailed({ connections }: Provisioning, home: ChosenHome): Prom
       home.tenantId,
     ]),
   )
-}
-
-function failed(step: string, error: unknown, left: readonly string[]): ProvisioningOutcome {
-  const { name, message } = error as Error
-  const code = isRowhouseError(error) ? error.code : undefined
-  const reason = error instanceof HookError ? error.reason : undefined
-  return { ok: false, step, error: { name, code, message, reason }, left }
 }

@@ -1,19 +1,12 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import {
-  ConfigError,
-  HookError,
-  isRowhouseError,
-  MigrationError,
-  PlacementError,
-  TenantError,
-  type TenantId,
-  UnavailableError,
-} from 'rowhouse'
+import { TenantError, type TenantId } from 'rowhouse'
 import type { Model } from '../placing/placement-rules.ts'
 import { defineWork, type Journal } from './journal.ts'
-import { type Provisioning, type ProvisioningOutcome, provision, type RunStep, type StepEvent } from './provisioning.ts'
+import { type Provisioning, type ProvisioningOutcome, provision } from './provisioning.ts'
 import { type ProvisioningJob, type ProvisioningRequest, toJob } from './provisioning-request.ts'
 import type { ChosenHome } from './register.ts'
+import { revive } from './run-outcome.ts'
+import { watchedSteps } from './watched-steps.ts'
 
 /** What the work of this process is done with: a journal's run holds names and facts, no connections. */
 let present: Provisioning | undefined
@@ -24,26 +17,8 @@ export function setProvisioning(provisioning: Provisioning | undefined): void {
 
 const provisioningWork = defineWork<ProvisioningJob, ProvisioningOutcome>('provision-tenant', (job, run) => {
   if (present === undefined) throw new Error('Cannot go on with provisioning: the control plane is closed')
-  return provision(present, job, watched(run, job.slug, present.onStep))
+  return provision(present, job, watchedSteps(run, job.slug, present.onStep))
 })
-
-/** Reports each step as it begins and ends; one the journal had finished already ends at once. */
-function watched(run: RunStep, slug: string, report: Provisioning['onStep']): RunStep {
-  if (report === undefined) return run
-  return async (step, work) => {
-    const began = performance.now()
-    const tell = (state: StepEvent['state']) => report({ slug, step, state, elapsedMs: performance.now() - began })
-    tell('begun')
-    try {
-      const result = await run(step, work)
-      tell('done')
-      return result
-    } catch (error) {
-      tell('failed')
-      throw error
-    }
-  }
-}
 
 /** Attempts of one key that failed and were undone before it is refused for good; each leaves an entry in the journal. */
 const MAX_ATTEMPTS = 1_000
@@ -113,21 +88,6 @@ function digest({ tenantId: _, ...facts }: ProvisioningJob): string {
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
 }
 
-/** What an error carries besides its message; each class takes of it what it has. */
-interface KeptFacts {
-  readonly cause?: unknown
-  readonly reason: string
-}
-
-const CLASSES: Readonly<Record<string, new (code: never, message: string, facts: KeptFacts) => Error>> = {
-  ConfigError,
-  HookError,
-  MigrationError,
-  PlacementError,
-  TenantError,
-  UnavailableError,
-}
-
 /** The journal keeps an error as text; who waits for the run gets one of its class again. */
 function toError(job: ProvisioningJob, outcome: Extract<ProvisioningOutcome, { ok: false }>): Error {
   const { step, error, left } = outcome
@@ -135,12 +95,8 @@ function toError(job: ProvisioningJob, outcome: Extract<ProvisioningOutcome, { o
     left.length === 0
       ? 'everything before it was undone'
       : `these could not be undone: ${left.join(', ')}; provision it again to go on`
-  const Class = CLASSES[error.name]
-  const facts = { reason: error.reason ?? 'unknown' }
-  const known =
-    Class !== undefined && error.code !== undefined ? new Class(error.code as never, error.message, facts) : undefined
+  const known = revive(error)
   if (known !== undefined && step === 'register') return known
   const message = `Cannot provision tenant "${job.slug}": step "${step}" failed: ${error.message}; ${kept}`
-  if (Class !== undefined && isRowhouseError(known)) return new Class(error.code as never, message, facts)
-  return new TenantError('ERR_PROVISIONING_FAILED', message)
+  return revive(error, message) ?? new TenantError('ERR_PROVISIONING_FAILED', message)
 }

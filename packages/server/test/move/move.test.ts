@@ -121,6 +121,24 @@ describe('a tenant that works', () => {
     await app.withTenant('mover', (db) => db.query('update shipment set port_code = null'))
   })
 
+  it('that fails after its switch has moved the tenant, and leaves nothing standing in the way', async () => {
+    await platform.admin.query(`
+      create function refuse_note() returns trigger language plpgsql as $$ begin raise 'no note'; end $$;
+      create trigger refuse_note before update on rowhouse.move for each row
+        when (new.progress ? 'pauseMs' and not old.progress ? 'pauseMs') execute function refuse_note()`)
+    const moved = await platform.plane.moves.start(request('schema', 'main'))
+    await platform.admin.query('drop function refuse_note cascade')
+    expect(moved).toMatchObject({ state: 'switched' })
+    expect(moved.progress.pauseMs).toBeUndefined()
+    const { rowCount: freezes } = await platform.admin.query('select from rowhouse.ddl_freeze')
+    expect(freezes).toBe(0)
+    const { rows: triggers } = await platform.admin.query(
+      `select tgrelid::regclass from pg_trigger where tgname ~ '^rowhouse_move_' and tgrelid = 'shipment'::regclass`,
+    )
+    expect(triggers).toEqual([])
+    await platform.plane.moves.revert(moved.id)
+  })
+
   it('goes back with everything it wrote since', async () => {
     const moved = await platform.plane.moves.start(request('database', 'old-1'))
     await fill('mover', 5)

@@ -72,9 +72,10 @@ describe('a move is refused', () => {
     await expect(platform.plane.moves.start(request('schema', 'main', 'nobody'))).rejects.toMatchObject({
       code: 'ERR_TENANT_NOT_FOUND',
     })
-    await expect(platform.plane.moves.start({ ...request('schema', 'main'), reason: ' ' })).rejects.toThrow(
-      'Cannot enter a move: wanted a reason of 3 to 1000 characters',
-    )
+    await expect(platform.plane.moves.start({ ...request('schema', 'main'), reason: ' ' })).rejects.toMatchObject({
+      code: 'ERR_CAUSE_INVALID',
+      message: 'Cannot move the tenant: the reason has 0 characters, wanted 3 to 1000; say why, others will read it',
+    })
     await platform.plane.servers.drain('old-1')
     await expect(platform.plane.moves.start(request('schema', 'old-1'))).rejects.toMatchObject({
       code: 'ERR_MOVE_IMPOSSIBLE',

@@ -1,3 +1,4 @@
+import { UnavailableError } from 'rowhouse'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tenantStep } from '../../src/provision/tenant-step.ts'
 import { createPlatform, type Platform } from '../support/platform.ts'
@@ -177,6 +178,27 @@ describe('a step that fails', () => {
     broken = false
     expect(await platform.plane.provision(request)).toMatchObject({ slug, state: 'active' })
     expect(done).toEqual(['undo', 'do'])
+    await platform.reopen()
+  })
+
+  it('that is tried again and fails each time says so with its own code', async () => {
+    let tries = 0
+    const busy = {
+      name: 'billing',
+      check: async () => false,
+      do: async () => {
+        tries += 1
+        throw new UnavailableError('ERR_TIMEOUT', 'Cannot reach billing')
+      },
+      undo: async () => {},
+    }
+    await platform.reopen({ steps: [busy] })
+    await expect(platform.plane.provision({ slug: 'busy' })).rejects.toMatchObject({
+      code: 'ERR_TIMEOUT',
+      message:
+        'Cannot provision tenant "busy": step "billing" failed: Cannot reach billing; everything before it was undone',
+    })
+    expect(tries).toBeGreaterThan(1)
     await platform.reopen()
   })
 })
