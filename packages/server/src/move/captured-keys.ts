@@ -6,18 +6,28 @@ import { pipeRows } from './copy-rows.ts'
 /** Keys changed since they were last looked at, by table, as JSON objects of the key's columns. */
 export type ChangedKeys = ReadonlyMap<string, readonly string[]>
 
-const NOTHING: ChangedKeys = new Map()
 /** Keys named in one statement; they are spliced into it, because COPY takes no parameters. */
 const KEYS_PER_STATEMENT = 2_000
 
-/** Takes the captured keys out, inside the caller's transaction: they are back if it does not commit. */
-export async function takeKeys(source: pg.PoolClient, moveId: string): Promise<ChangedKeys> {
-  const { rows } = await source.query<{ name: string; keys: string[] }>(
-    `with taken as (delete from rowhouse.captured_key where move_id = $1 returning table_name, key)
-     select table_name as name, array_agg(distinct key::text) as keys from taken group by 1`,
-    [moveId],
+/**
+ * Takes captured keys out, inside the caller's transaction: they are back if it does not commit.
+ *
+ * @param atMost  how many, the first captured first; all when left out
+ * @returns the keys, each once, and whether there may be more
+ */
+export async function takeKeys(
+  source: pg.PoolClient,
+  moveId: string,
+  atMost?: number,
+): Promise<{ readonly keys: ChangedKeys; readonly more: boolean }> {
+  const { rows } = await source.query<{ name: string; keys: string[]; taken: number }>(
+    `with first as (select id from rowhouse.captured_key where move_id = $1 order by id limit $2),
+          taken as (delete from rowhouse.captured_key c using first f where c.move_id = $1 and c.id = f.id returning c.table_name, c.key)
+     select table_name as name, array_agg(distinct key::text) as keys, count(*)::int as taken from taken group by 1`,
+    [moveId, atMost ?? null],
   )
-  return rows.length === 0 ? NOTHING : new Map(rows.map(({ name, keys }) => [name, keys]))
+  const taken = rows.reduce((sum, row) => sum + row.taken, 0)
+  return { keys: new Map(rows.map(({ name, keys }) => [name, keys])), more: taken === atMost }
 }
 
 /**

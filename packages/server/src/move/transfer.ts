@@ -3,7 +3,7 @@ import { escapeLiteral } from 'pg'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
 import { advanceSequence } from '../tenant-data/advance-sequence.ts'
 import { PLAIN_TEXT } from '../tenant-data/checksum.ts'
-import { type ChangedKeys, copyKeys, type TablePair, takeKeys } from './captured-keys.ts'
+import { copyKeys, type TablePair, takeKeys } from './captured-keys.ts'
 import { type Compared, compareKeys, compareTables } from './compare.ts'
 import { pipeRows } from './copy-rows.ts'
 import { type MoveHome, type MoveRecord, sameDatabase } from './move-record.ts'
@@ -60,17 +60,32 @@ export async function copyAll(
   })
 }
 
-/** Brings the target's rows up to what the source has now. Returns how many keys had changed. */
-export function catchUp(
+/** Keys of one round: they are held in memory, however many rows the tenant changes while it is copied. */
+const KEYS_PER_ROUND = 20_000
+/** Violations of what must be unique, or must not overlap. */
+const TAKEN: ReadonlySet<unknown> = new Set(['23505', '23P01'])
+
+/** Brings rows of the target up to what the source has now. Returns how many rows had changed, at least. */
+export async function catchUp(
   connections: OperatorConnections,
   { id, tenantId }: MoveRecord,
   from: MoveHome,
   to: MoveHome,
   pairs: readonly TablePair[],
 ): Promise<number> {
-  return betweenHomes(connections, from, to, async (source, target) =>
-    copyKeys(source, target, pairs, tenantId, await takeKeys(source, id)),
-  )
+  const round = (atMost?: number) =>
+    betweenHomes(connections, from, to, async (source, target) => {
+      const { keys, more } = await takeKeys(source, id, atMost)
+      const rows = await copyKeys(source, target, pairs, tenantId, keys)
+      return more ? Math.max(rows, KEYS_PER_ROUND) : rows
+    })
+  try {
+    return await round(KEYS_PER_ROUND)
+  } catch (error) {
+    if (!TAKEN.has((error as { code?: unknown }).code)) throw error
+    // A unique value has gone to a row of this round from one whose key is captured later: both at once.
+    return round()
+  }
 }
 
 /**
@@ -85,7 +100,8 @@ export function catchUpAndCompare(
   pairs: readonly TablePair[],
 ): Promise<Compared> {
   return betweenHomes(connections, from, to, async (source, target) => {
-    await copyKeys(source, target, pairs, tenantId, await takeKeys(source, id))
+    const { keys } = await takeKeys(source, id)
+    await copyKeys(source, target, pairs, tenantId, keys)
     await assertReferences(target, pairs, tenantId)
     return compareTables(source, target, pairs, tenantId)
   })
@@ -100,7 +116,7 @@ export function catchUpAndCompareLast(
   pairs: readonly TablePair[],
 ): Promise<number> {
   return betweenHomes(connections, from, to, async (source, target) => {
-    const keys: ChangedKeys = await takeKeys(source, id)
+    const { keys } = await takeKeys(source, id)
     const count = await copyKeys(source, target, pairs, tenantId, keys)
     await assertReferences(target, pairs, tenantId, keys)
     await compareKeys(source, target, pairs, tenantId, keys)
