@@ -149,7 +149,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   setProvisioning(provisioning)
   const mover = { ...provisioning, cancelAfterMs: options.cancelAfterMs ?? CANCEL_AFTER_MS }
   setMover(mover)
-  const exits: Exits = { connections, rootKey, log, exportTenant: options.exportTenant, onStep }
+  const outside = steps.filter((step) => !('kind' in step))
+  const exits: Exits = { connections, rootKey, log, exportTenant: options.exportTenant, steps: outside, onStep }
   setExits(exits)
   const journal = await openJournal(url, log).catch(async (error) => {
     setProvisioning(undefined)

@@ -18,6 +18,7 @@ export type { BackupOptions, BackupReport, TableProgress } from './backup/create
 export type { TableDiff } from './backup/diff-backup.ts'
 export type { DrillReport } from './backup/drill-backup.ts'
 export type { ExportFormat, ExportReport } from './backup/export-tenant.ts'
+export { type ExportToFolderOptions, exportToFolder } from './backup/export-to-folder.ts'
 export { folderStore } from './backup/folder-store.ts'
 export type { MergedTable, MergeOptions } from './backup/merge-backup.ts'
 export type { RestoreOptions, RestoreReport } from './backup/restore-backup.ts'

@@ -95,6 +95,6 @@ export function billing({ url, secret, allowPrivate = false }: BillingHook): Pro
     url,
     secret,
     allowPrivate,
-    events: { do: 'broker.created', undo: 'broker.discarded' },
+    events: { do: 'broker.created', undo: 'broker.discarded', leave: 'broker.erased' },
   })
 }

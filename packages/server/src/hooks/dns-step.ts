@@ -1,4 +1,4 @@
-import type { ProvisioningStep, StepTenant } from '../provision/step.ts'
+import type { ProvisioningStep, StepContext, StepTenant } from '../provision/step.ts'
 import { requireStepName } from '../provision/step.ts'
 import type { DnsProvider, DnsRecord, DnsTarget, DnsType } from './dns-provider.ts'
 import { entriesOf, haveSameValues, ownerMark, requireDnsTarget, requireHostName } from './dns-provider.ts'
@@ -21,7 +21,7 @@ const TARGET_TYPES: readonly DnsType[] = ['A', 'AAAA', 'CNAME']
 /**
  * Gives a new tenant its name in DNS: `<slug>.<zone>`, marked as the tenant's own.
  *
- * `do` never overwrites a name that somebody else made, `undo` removes only what carries the tenant's mark.
+ * `do` never overwrites a name that somebody else made, `undo` and `leave` remove only what carries the tenant's mark.
  *
  * @throws {ConfigError} `ERR_CONFIG_INVALID` for a zone or a target that cannot stand in DNS
  * @throws {TypeError} for a name that cannot name a step
@@ -45,15 +45,17 @@ export function dnsStep(options: DnsStepOptions): ProvisioningStep {
     ttlSeconds,
     owner: id,
   })
+  const remove = async ({ tenant, signal, log }: StepContext) => {
+    const record = recordOf(tenant)
+    const removed = await provider.remove(record, signal)
+    if (!removed) log.info({ tenantId: tenant.id, name: record.name }, 'name in DNS left alone: not the tenant’s')
+  }
   return {
     name: requireStepName(options.name ?? 'dns'),
     check: ({ tenant, signal }) => isInPlace(provider, recordOf(tenant), signal),
     do: ({ tenant, signal }) => provider.upsert(recordOf(tenant), signal),
-    undo: async ({ tenant, signal, log }) => {
-      const record = recordOf(tenant)
-      const removed = await provider.remove(record, signal)
-      if (!removed) log.info({ tenantId: tenant.id, name: record.name }, 'name in DNS left alone: not the tenant’s')
-    },
+    undo: remove,
+    leave: remove,
   }
 }
 

@@ -34,6 +34,8 @@ export interface WebhookEvents {
   readonly check?: string
   readonly do: string
   readonly undo: string
+  /** Says that the tenant is being erased; without it nothing is said. */
+  readonly leave?: string
 }
 
 type Phase = keyof WebhookEvents
@@ -88,6 +90,9 @@ export function webhookStep(options: WebhookStepOptions): ProvisioningStep {
     check: async (context) => hook.events.check !== undefined && saysDone(hook, await deliver(hook, 'check', context)),
     do: async (context) => requireDone(hook, await deliver(hook, 'do', context)),
     undo: async (context) => requireDone(hook, await deliver(hook, 'undo', context)),
+    ...(hook.events.leave !== undefined && {
+      leave: async (context: StepContext) => requireDone(hook, await deliver(hook, 'leave', context)),
+    }),
   }
 }
 
@@ -215,7 +220,9 @@ function requireUrl(text: string): URL {
 }
 
 function requireEvents(events: WebhookEvents): WebhookEvents {
-  const wrong = [events.do, events.undo, events.check].find((event) => event !== undefined && !EVENT.test(event))
+  const wrong = [events.do, events.undo, events.check, events.leave].find(
+    (event) => event !== undefined && !EVENT.test(event),
+  )
   if (wrong === undefined) return events
   throw invalid(`event "${wrong}" is not lower-case words with full stops, such as "tenant.created"`)
 }

@@ -1,6 +1,7 @@
 import { ConfigError, TenantError, type TenantId } from 'rowhouse'
 import { defineWork, forgetRuns, type Journal } from '../provision/journal.ts'
 import { type FailedRun, failedRun, runAttempts } from '../provision/run-outcome.ts'
+import type { StepTenant } from '../provision/step.ts'
 import { watchedSteps } from '../provision/watched-steps.ts'
 import { CENTRAL } from '../registry/operator-connections.ts'
 import { listServers } from '../registry/servers.ts'
@@ -39,10 +40,10 @@ const eraseWork = defineWork<EraseJob, EraseOutcome>('erase-tenant', async (job,
   const exits = requireExits()
   const step = watchedSteps(run, job.tenantId, exits.onStep)
   let name = 'begin'
-  const next = <T>(called: string, work: () => Promise<T>): Promise<T> => {
+  const next = <T>(called: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     name = called
-    return step(called, () =>
-      work().catch((error) => {
+    return step(called, (signal) =>
+      work(signal).catch((error) => {
         throw toLifecycleError(error, `erase tenant "${job.tenantId}"`)
       }),
     )
@@ -52,6 +53,9 @@ const eraseWork = defineWork<EraseJob, EraseOutcome>('erase-tenant', async (job,
     const servers = await next('servers', () => serversToVisit(exits))
     const found = await next('count', () => count(exits, job, home, servers.visited))
     await next('close', () => close(exits, job))
+    const leaving = exits.steps.filter(({ leave }) => leave !== undefined)
+    for (const each of leaving.toReversed())
+      await next(`leave ${each.name}`, (signal) => leave(exits, job, each, signal))
     for (const server of servers.visited) await next(`rows ${server}`, () => emptyServer(exits, job, home, server))
     await next('namespace', () => dropNamespace(exits, job.tenantId, home))
     const proof = await next('prove', () => prove(exits, job, servers.visited))
@@ -250,6 +254,23 @@ async function close(exits: Exits, { tenantId }: EraseJob): Promise<void> {
   if (tenant.home === undefined || !(await isThere(exits, tenant.home))) return
   await changeWithDoor(exits, { name: tenantId, action, door: 'suspended' }, async () => {})
   await endWork(exits.connections, exits.rootKey, tenant)
+}
+
+/** Before its rows: who is told of the tenant has to know which one it was. */
+async function leave(
+  { connections, log }: Exits,
+  { tenantId }: EraseJob,
+  step: Exits['steps'][number],
+  signal: AbortSignal,
+): Promise<void> {
+  const action = `erase tenant "${tenantId}"`
+  await assertNotHeld(connections.central, tenantId, action)
+  const text = 'select id, slug, name, plan, labels from rowhouse.tenant where id = $1'
+  const { rows } = await connections.central.query<Omit<StepTenant, 'region' | 'home'>>(text, [tenantId])
+  const { home } = await requireTenant(connections.central, tenantId, action)
+  if (rows[0] === undefined) return
+  const tenant = { ...rows[0], region: home?.region, ...(home !== undefined && { home }) }
+  await step.leave?.({ tenant, idempotencyKey: `erase:${tenantId}`, signal, log })
 }
 
 async function isThere({ connections }: Exits, home: TenantHome): Promise<boolean> {

@@ -1,5 +1,4 @@
-import type { RootKey } from 'rowhouse/install'
-import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL } from '../registry/operator-connections.ts'
 import {
   CERTIFICATE_FORMAT,
   type EraseCertificate,
@@ -10,6 +9,7 @@ import {
 import type { EraseJob, FoundToErase } from './erase-request.ts'
 import { type Runner, record, requireTenant, type TenantHome } from './find-tenant.ts'
 import { assertNotHeld } from './legal-hold.ts'
+import type { Exits } from './offboard.ts'
 import { countRows, listTables, type RowsFound } from './tenant-rows.ts'
 
 /** What the steps before the last one found out. */
@@ -55,7 +55,7 @@ export async function readCertificate(central: Runner, tenantId: string): Promis
  * one transaction, so that a tenant is erased exactly when it has one.
  */
 export function finishErasure(
-  { connections, rootKey }: { readonly connections: OperatorConnections; readonly rootKey: RootKey },
+  { connections, rootKey, steps }: Pick<Exits, 'connections' | 'rootKey' | 'steps'>,
   job: EraseJob,
   facts: ErasureFacts,
 ): Promise<SealedCertificate> {
@@ -99,6 +99,7 @@ export function finishErasure(
         ...(await inRegistry(central, tenantId)),
         ...exported(leaving),
         inStores(),
+        ...steps.filter(({ leave }) => leave === undefined).map(outside),
         ...facts.proof.flatMap(({ kept }) => kept.map(keptTable)),
         ...facts.servers.visited.flatMap((server) => onServer(server, job, erasedAt)),
         ...facts.servers.notVisited.map(notVisited),
@@ -208,6 +209,16 @@ function inStores(): Remainder {
     where: 'the stores they were written to',
     until: null,
     why: 'readable with the root key; delete them there',
+  }
+}
+
+/** Nobody has said how to take it back. */
+function outside({ name }: { readonly name: string }): Remainder {
+  return {
+    what: `what step "${name}" made, if anything`,
+    where: 'outside of the database',
+    until: null,
+    why: 'the step has no "leave"',
   }
 }
 

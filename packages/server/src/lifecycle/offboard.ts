@@ -3,6 +3,7 @@ import { type Logger, TenantError, type TenantId } from 'rowhouse'
 import { defineWork, type Journal } from '../provision/journal.ts'
 import type { StepEvent } from '../provision/provisioning.ts'
 import { type FailedRun, failedRun, runAttempts } from '../provision/run-outcome.ts'
+import type { ProvisioningStep } from '../provision/step.ts'
 import { watchedSteps } from '../provision/watched-steps.ts'
 import { CENTRAL } from '../registry/operator-connections.ts'
 import { changeWithDoor, type Doors } from './door.ts'
@@ -31,6 +32,8 @@ export type ExportTenant = (
 export interface Exits extends Doors {
   readonly log: Logger
   readonly exportTenant: ExportTenant | undefined
+  /** The platform's own, in the order in which they were done. */
+  readonly steps: readonly Pick<ProvisioningStep, 'name' | 'leave'>[]
   readonly onStep: ((event: StepEvent) => void) | undefined
 }
 

@@ -42,6 +42,12 @@ export interface ProvisioningStep {
   do(context: StepContext): Promise<void>
   /** Takes the effect back; does nothing where it is not there, or is not this tenant's. */
   undo(context: StepContext): Promise<void>
+  /**
+   * Takes back what the tenant has outside of its database, when it is erased: its name in DNS, its customer in billing. It
+   * may be called again, and for a tenant `do` was never called for. Of a step without it the certificate says that what it
+   * made remains.
+   */
+  leave?(context: StepContext): Promise<void>
 }
 
 const STEP_NAME = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/

@@ -1,9 +1,14 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type pg from 'pg'
 import { UnavailableError } from 'rowhouse'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { exportToFolder } from '../../src/backup/export-to-folder.ts'
 import { type EraseCertificate, slugDigest, verifyCertificate } from '../../src/lifecycle/certificate.ts'
 import type { LeavingTenant } from '../../src/lifecycle/offboard.ts'
 import { deleteRows } from '../../src/lifecycle/tenant-rows.ts'
+import type { StepContext } from '../../src/provision/step.ts'
 import { OperatorConnections } from '../../src/registry/operator-connections.ts'
 import { addRanges, checksumRanges, PLAIN_TEXT } from '../../src/tenant-data/checksum.ts'
 import { listTenantTables } from '../../src/tenant-data/tenant-tables.ts'
@@ -339,6 +344,75 @@ describe('erasing', () => {
     await connections.close()
     expect(Object.values(await digestOf('main', id))).toContainEqual({ rows: 3, sum: expect.any(String) })
     await platform.admin.query('drop role bound_operator')
+  })
+})
+
+describe('what a tenant has outside of its database', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rowhouse-exports-'))
+  const left: string[] = []
+  let broken = true
+  const nothing = { check: async () => true, do: async () => {}, undo: async () => {} }
+  const steps = [
+    {
+      ...nothing,
+      name: 'address',
+      leave: async ({ tenant, idempotencyKey }: StepContext) => {
+        left.push(`address of ${tenant.slug}, ${tenant.plan}, ${tenant.home?.server}, ${idempotencyKey}`)
+      },
+    },
+    { ...nothing, name: 'letter' },
+    {
+      ...nothing,
+      name: 'contract',
+      leave: async ({ tenant }: StepContext) => {
+        if (broken) throw new Error('the registrar is closed')
+        left.push(`contract of ${tenant.slug}`)
+      },
+    },
+  ]
+
+  it('is taken back in reverse before the first row goes, and named where nobody says how', async () => {
+    const { adminUrl: url, rootKey } = platform.central
+    await platform.reopen({ steps, exportTenant: exportToFolder({ url, rootKey, folder }) })
+    const { id } = await platform.plane.provision({ slug: 'outside', wish: { model: 'pooled', server: 'main' } })
+    await fill('outside')
+    const { exportReference } = await platform.plane.lifecycle.offboard('outside', leaving)
+    expect(readdirSync(new URL(`${exportReference}/`)).sort()).toEqual([
+      'README.md',
+      'SHA256SUMS',
+      'leg.csv',
+      'note.csv',
+      'schema.json',
+      'schema.sql',
+      'shipment.csv',
+      'tree.csv',
+    ])
+    const before = await digestOf('main', id)
+    await expect(platform.plane.lifecycle.erase('outside', { by })).rejects.toMatchObject({
+      code: 'ERR_HOOK_REFUSED',
+      message: expect.stringContaining('step "leave contract" failed: the registrar is closed'),
+    })
+    expect(await digestOf('main', id)).toEqual(before)
+    broken = false
+    const { certificate } = await platform.plane.lifecycle.erase('outside', { by })
+    expect(left).toEqual(['contract of outside', `address of outside, standard, main, erase:${id}`])
+    const remains = certificate.remains.filter(({ where }) => where === 'outside of the database')
+    expect(remains.map(({ what }) => what)).toEqual(['what step "letter" made, if anything'])
+    await platform.reopen()
+    rmSync(folder, { recursive: true })
+  })
+
+  it('stays while somebody holds the tenant', async () => {
+    await platform.reopen({ steps })
+    await platform.plane.provision({ slug: 'held-outside' })
+    await platform.plane.lifecycle.offboard('held-outside', leaving)
+    await platform.plane.lifecycle.hold('held-outside', { reason: 'case 12', by })
+    left.length = 0
+    await expect(platform.plane.lifecycle.erase('held-outside', { by })).rejects.toMatchObject({
+      code: 'ERR_TENANT_HELD',
+    })
+    expect(left).toEqual([])
+    await platform.reopen()
   })
 })
 
