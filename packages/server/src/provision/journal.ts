@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto'
 import { DBOS, type DLogger } from '@dbos-inc/dbos-sdk'
 import pg from 'pg'
 import { ConfigError, isRowhouseError, type Logger } from 'rowhouse'
-import type { RunStep } from './provisioning.ts'
 
 /** Its tables lie in a schema of their own of the central database. */
 const JOURNAL_SCHEMA = 'rowhouse_journal'
@@ -27,6 +26,9 @@ export interface Journal {
   find<Job, Outcome>(id: string): Promise<{ readonly job: Job; readonly outcome: Outcome | null } | undefined>
   close(): Promise<void>
 }
+
+/** Runs a named piece of work once, whatever happens to the process: the journal's part of a workflow. */
+export type RunStep = <T>(name: string, work: (signal: AbortSignal) => Promise<T>) => Promise<T>
 
 export type DurableWork<Job, Outcome> = (job: Job) => Promise<Outcome>
 

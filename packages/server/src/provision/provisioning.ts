@@ -3,6 +3,7 @@ import { registerHome } from '../fleet/homes.ts'
 import { digestOf } from '../fleet/ledger.ts'
 import type { CompiledRules } from '../placing/compile-rules.ts'
 import { CENTRAL } from '../registry/operator-connections.ts'
+import type { RunStep } from './journal.ts'
 import { bringUpToDate, hasNamespace, makeNamespace, removeNamespace, settle, type Workshop } from './namespace.ts'
 import type { ProvisioningJob } from './provisioning-request.ts'
 import { type ChosenHome, register, unregister } from './register.ts'
@@ -27,9 +28,6 @@ export interface StepEvent {
   readonly state: 'begun' | 'done' | 'failed'
   readonly elapsedMs: number
 }
-
-/** Runs a named piece of work once, whatever happens to the process: the journal's part of a workflow. */
-export type RunStep = <T>(name: string, work: (signal: AbortSignal) => Promise<T>) => Promise<T>
 
 /** How a run ended. Journalled, so plain data. */
 export type ProvisioningOutcome =

@@ -1,4 +1,5 @@
-import type { RunStep, StepEvent } from './provisioning.ts'
+import type { RunStep } from './journal.ts'
+import type { StepEvent } from './provisioning.ts'
 
 /**
  * Reports each step as it begins and ends; one the journal had finished already ends at once.
