@@ -1,10 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from 'rowhouse-cli'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestDatabase, type TestDatabase } from '../../core/test/support/database.ts'
+import { openWorkplace, type Workplace } from './support/workplace.ts'
 
 const SCHEMA = `create table shipment (tenant_id uuid not null, id bigint not null, primary key (tenant_id, id));`
 const CONFIG = `
@@ -14,39 +11,14 @@ export default {
 }
 `
 
-let central: TestDatabase
-let folder: string
-let env: Record<string, string>
+let place: Workplace
 
 beforeAll(async () => {
-  central = await createTestDatabase()
-  folder = mkdtempSync(join(tmpdir(), 'rowhouse-cli-life-'))
-  await mkdir(join(folder, 'migrations'))
-  writeFileSync(join(folder, 'migrations', '0001-init.sql'), SCHEMA)
-  writeFileSync(join(folder, 'rowhouse.config.mjs'), CONFIG)
-  env = { ROWHOUSE_ADMIN_URL: central.adminUrl, ROWHOUSE_ROOT_KEY: central.rootKey }
+  place = await openWorkplace(SCHEMA, CONFIG)
 })
-afterAll(async () => {
-  await central.drop()
-  rmSync(folder, { recursive: true })
-})
+afterAll(() => place.close())
 
-async function rowhouse(...argv: string[]) {
-  let stdout = ''
-  let stderr = ''
-  const code = await run(['tenant', ...argv], {
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
-    env,
-    cwd: folder,
-  })
-  const lines = () =>
-    stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-  return { code, stdout, stderr, lines }
-}
+const rowhouse = (...argv: string[]) => place.rowhouse('tenant', ...argv)
 
 describe('rowhouse tenant', () => {
   it('suspend --cause, show, resume, set-plan', async () => {
@@ -130,7 +102,7 @@ describe('rowhouse tenant', () => {
       code: 4,
       stderr: expect.stringContaining('ERR_TENANT_SLUG_TAKEN'),
     })
-    const file = join(folder, 'certificate.json')
+    const file = join(place.folder, 'certificate.json')
     writeFileSync(file, JSON.stringify(sealed))
     expect(await rowhouse('verify-certificate', 'certificate.json')).toMatchObject({ code: 0 })
     writeFileSync(file, JSON.stringify(sealed).replace('"Ada"', '"Eve"'))
