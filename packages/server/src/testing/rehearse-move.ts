@@ -5,7 +5,7 @@ import { listTenantTables } from '../tenant-data/tenant-tables.ts'
 import { keepDoing, type Load } from './load.ts'
 import type { RehearsedPlace } from './rehearsal-options.ts'
 import type { RehearsedEnd, RehearsedMove } from './rehearsal-report.ts'
-import { requireScratch, type Stage } from './stage.ts'
+import { requireScratch, type Stage, settleMoves } from './stage.ts'
 import { differingTables, digestTenant, type TenantDigest } from './tenant-digest.ts'
 
 const POLL_MS = 20
@@ -109,8 +109,9 @@ async function observe(stage: Stage, to: RehearsedPlace, work: () => Promise<End
   const before = await digestAtHome(stage, neighbour.slug)
   const known = mover.history.acknowledged
   const began = performance.now()
-  const ended = await work().catch((error: unknown): Ended => {
+  const ended = await work().catch(async (error: unknown): Promise<Ended> => {
     if (!isRowhouseError(error)) throw error
+    await settleMoves(stage.plane, mover.slug)
     return { ended: 'refused', pausesMs: [], changedTables: [], ...factsOf(error) }
   })
   const move: RehearsedMove = {

@@ -175,10 +175,11 @@ class Judged {
     return (await this.#judge(mover, neighbour, neighbour)).foreign.length
   }
 
-  /** Looks while rows are missing on purpose. */
+  /** Looks while rows are missing on purpose. Returns how many more are called lost than before. */
   async lostControl(): Promise<number> {
     const { mover, neighbour } = this.#stage
-    return (await this.#judge(mover, neighbour, mover)).lost.length
+    const { lost } = await this.#judge(mover, neighbour, mover)
+    return lost.filter((identity) => !this.#found.lost.has(identity)).length
   }
 
   counts(): Readonly<Record<Kind, number>> & Pick<RehearsalReport, 'examples'> {

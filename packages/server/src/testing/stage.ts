@@ -34,6 +34,8 @@ export interface Stage {
 }
 
 const WHO = { by: 'rehearsal', reason: 'the rehearsal is over' }
+/** The hard case: who writes finds out from the database that a tenant lives elsewhere, and from nothing else. */
+const BELIEVES_FOR_MS = 3_600_000
 const SHARED = { server: 'main', database: undefined }
 
 interface Cleaning {
@@ -74,7 +76,7 @@ async function setStage(options: WantedRehearsal, cleanings: Cleaning[]): Promis
   cleanings.push({ what: `folder "${folder}"`, clean: () => rm(folder, { recursive: true }) })
   const store = folderStore(folder)
   const backups = open('backups', await openBackups({ url, rootKey, migrations, store }))
-  const app = open('the application', await openApp(options))
+  const app = open('the application', await openApp(options, BELIEVES_FOR_MS))
   await plane.servers.equip('main')
   const stem = `rehearsal-${randomBytes(4).toString('hex')}`
   const make = async (slug: string): Promise<ScratchTenant> => {
@@ -90,8 +92,8 @@ async function setStage(options: WantedRehearsal, cleanings: Cleaning[]): Promis
   return { options, plane, connections, backups, app, mover, neighbour, nextWrite }
 }
 
-export function openApp({ appUrl, rootKey }: WantedRehearsal): Promise<Rowhouse> {
-  return createRowhouse({ url: appUrl, rootKey })
+export function openApp({ appUrl, rootKey }: WantedRehearsal, directoryTtlMs?: number): Promise<Rowhouse> {
+  return createRowhouse({ url: appUrl, rootKey, ...(directoryTtlMs !== undefined && { directoryTtlMs }) })
 }
 
 export async function requireScratch({ plane }: Pick<Stage, 'plane'>, slug: string): Promise<RegisteredTenant> {
@@ -100,15 +102,20 @@ export async function requireScratch({ plane }: Pick<Stage, 'plane'>, slug: stri
   return found
 }
 
+/** Ends what a move that failed has left open, so that the next one can begin. */
+export async function settleMoves({ moves }: ControlPlane, slug: string): Promise<void> {
+  for (const { id, state } of await moves.list(slug)) {
+    if (state === 'switched' || state === 'completing') await moves.complete(id)
+    if (state === 'reverting') await moves.revert(id)
+  }
+}
+
 /** Erases a tenant of the rehearsal, wherever a move that failed has left it. */
 async function removeTenant(stage: Pick<Stage, 'plane' | 'connections'>, slug: string): Promise<void> {
   const { plane, connections } = stage
   const found = await plane.tenants.find(slug)
   if (found === undefined || found.state === 'erased') return
-  for (const { id, state } of await plane.moves.list(slug)) {
-    if (state === 'switched' || state === 'completing') await plane.moves.complete(id)
-    if (state === 'reverting') await plane.moves.revert(id)
-  }
+  await settleMoves(plane, slug)
   await connections.use(SHARED, async (client) => {
     // Rows of tables without a wall are the platform's, and an erasure leaves them alone: these the rehearsal wrote.
     await client.query('begin; set local session_replication_role = replica; set local row_security = off')

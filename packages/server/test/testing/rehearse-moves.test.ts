@@ -54,6 +54,22 @@ async function expectClean(): Promise<void> {
   expect(await platform.plane.findOrphans()).toEqual([])
 }
 
+const REFUSED: readonly (readonly [string, Partial<RehearsalOptions>, RegExp])[] = [
+  [
+    'write that throws',
+    { write: () => Promise.reject(new Error('no branch')) },
+    /"write" fails before anything is moved: no branch/,
+  ],
+  ['write without an identity', { write: async () => '' }, /"write" returned ""; wanted the identity/],
+  [
+    'read that is blind',
+    { read: async () => [] },
+    /"read" does not return what "write" returned.+: 40 missing, 0 twice, 0 unknown/,
+  ],
+  ['rows out of range', { rows: 0 }, /rows 0: wanted a whole number from 1 to 100000/],
+  ['no placement', { placements: [] }, /"placements" is empty/],
+]
+
 describe('rehearseMoves()', () => {
   it('moves a tenant that writes, aborts, reverts, restores, finds nothing wrong and leaves nothing', async () => {
     const kinds: string[] = []
@@ -156,21 +172,7 @@ describe('rehearseMoves()', () => {
     await expectClean()
   })
 
-  it.each([
-    [
-      'write that throws',
-      { write: () => Promise.reject<string>(new Error('no branch')) },
-      /"write" fails before anything is moved: no branch/,
-    ],
-    ['write without an identity', { write: async () => '' }, /"write" returned ""; wanted the identity/],
-    [
-      'read that is blind',
-      { read: async () => [] },
-      /"read" does not return what "write" returned.+: 40 missing, 0 twice, 0 unknown/,
-    ],
-    ['rows out of range', { rows: 0 }, /rows 0: wanted a whole number from 1 to 100000/],
-    ['no placement', { placements: [] }, /"placements" is empty/],
-  ] as const)('refuses a %s, and leaves nothing', async (_name, changes, message) => {
+  it.each(REFUSED)('refuses a %s, and leaves nothing', async (_name, changes, message) => {
     await expect(rehearse({ rows: 20, ...changes })).rejects.toThrow(message)
     await expectClean()
   })
