@@ -57,12 +57,12 @@ export async function runJourney(options: JourneyOptions): Promise<RehearsalRepo
   const { say, shipments, weaken, places = PLACES } = options
   const cleanings: (() => Promise<unknown>)[] = []
   try {
-    const platform = await openPlatform(cleanings, say)
+    const platform = await openPlatform(cleanings, places, say)
     if (weaken) {
       say('Weakened: databases go on accepting seals they have withdrawn. What follows has to fail')
       for (const url of platform.urls) await keepOldSeals(url)
     }
-    const report = await rehearseMoves({
+    return await rehearseMoves({
       ...platform,
       placements: places,
       rows: shipments,
@@ -71,7 +71,6 @@ export async function runJourney(options: JourneyOptions): Promise<RehearsalRepo
       read: readShipments,
       onEvent: (event) => tell(event, say),
     })
-    return report
   } finally {
     for (const clean of cleanings.toReversed()) await clean()
   }
@@ -89,15 +88,17 @@ interface JourneyPlatform {
 
 async function openPlatform(
   cleanings: (() => Promise<unknown>)[],
+  places: readonly RehearsedPlace[],
   say: JourneyOptions['say'],
 ): Promise<JourneyPlatform> {
+  const visited = SERVERS.filter(({ name }) => places.some(({ server }) => server === name))
   const migrations = await mkdtemp(join(tmpdir(), 'rowhouse-journey-'))
   cleanings.push(() => rm(migrations, { recursive: true }))
   for (const file of ['000001-freight.sql', '000002-branches.sql'])
     await copyFile(join(MIGRATIONS, file), join(migrations, file))
   await writeFile(join(migrations, '000003-ports.sql'), PORTS)
 
-  const [main, ...others] = await Promise.all([{ major: 18 as const }, ...SERVERS].map(({ major }) => start(major)))
+  const [main, ...others] = await Promise.all([{ major: 18 as const }, ...visited].map(({ major }) => start(major)))
   if (main === undefined) throw new Error('Cannot begin: no server was started')
   cleanings.push(() => Promise.all([main, ...others].map((server) => server.stop())))
   const rootKey = randomBytes(32).toString('hex')
@@ -108,7 +109,7 @@ async function openPlatform(
   cleanings.push(() => plane.close())
   await plane.servers.equip('main')
   say(`main   PostgreSQL ${main.serverVersion}, region eu`)
-  for (const [index, { name, region }] of SERVERS.entries()) {
+  for (const [index, { name, region }] of visited.entries()) {
     const server = others[index] as EmbeddedPostgres
     const [adminName, appName] = [`JOURNEY_${name.toUpperCase()}_ADMIN_URL`, `JOURNEY_${name.toUpperCase()}_APP_URL`]
     process.env[adminName] = server.url

@@ -32,6 +32,16 @@ describe('newHistory()', () => {
     expect(stale).toEqual([0, 3])
   })
 
+  it('counts additions to a row that was there before, also those that failed first', () => {
+    const history = newHistory()
+    history.failed(new Error('away'), 'a')
+    history.added('a')
+    const stale = [0, 1, 2, 3].filter((value) => history.judge([{ identity: 'a', value }]).stale.length > 0)
+    expect(stale).toEqual([0, 3])
+    expect(history.judge([]).lost).toEqual(['a'])
+    expect(history).toMatchObject({ writes: 2, acknowledged: 1 })
+  })
+
   it('lets a failed write be there or not, once for each that did not say what it was', () => {
     const history = written('a')
     history.failed(Object.assign(new Error('moving'), { code: 'ERR_TENANT_MOVING' }), 'b')

@@ -30,7 +30,7 @@ export interface History {
   readonly identities: readonly string[]
   /** Notes a row whose insert was acknowledged. */
   wrote(identity: string): void
-  /** Notes an acknowledged addition of 1 to a row. */
+  /** Notes an acknowledged addition of 1 to a row, which was there before the history where nothing else wrote it. */
   added(identity: string): void
   /** Notes a write that failed; it may have happened. Without an identity, one row that nobody knows is explained by it. */
   failed(error: unknown, identity?: string): void
@@ -63,7 +63,7 @@ interface Known {
  */
 export function newHistory(): History {
   const known = new Map<string, Known>()
-  const unknown = new Set<string>()
+  const unknown = new Map<string, number>()
   const refused: Record<string, number> = {}
   let acknowledged = 0
   let failures = 0
@@ -85,8 +85,9 @@ export function newHistory(): History {
     },
     added: (identity) => {
       acknowledged += 1
-      const row = known.get(identity)
-      if (row !== undefined) row.added += 1
+      const row = known.get(identity) ?? { added: 0, unknown: unknown.get(identity) ?? 0 }
+      row.added += 1
+      known.set(identity, row)
     },
     failed: (error, identity) => {
       failures += 1
@@ -94,7 +95,7 @@ export function newHistory(): History {
       refused[code] = (refused[code] ?? 0) + 1
       const row = identity === undefined ? undefined : known.get(identity)
       if (row !== undefined) row.unknown += 1
-      else if (identity !== undefined) unknown.add(identity)
+      else if (identity !== undefined) unknown.set(identity, (unknown.get(identity) ?? 0) + 1)
       else nameless += 1
     },
     judge: (found, others = []) => compare([...found], { known, unknown, nameless, others: new Set(others) }),
@@ -103,7 +104,7 @@ export function newHistory(): History {
 
 interface Expected {
   readonly known: ReadonlyMap<string, Known>
-  readonly unknown: ReadonlySet<string>
+  readonly unknown: ReadonlyMap<string, number>
   readonly nameless: number
   readonly others: ReadonlySet<string>
 }
