@@ -4,12 +4,13 @@
  */
 
 export { type FoundRow, type History, newHistory, type Verdict } from './history.ts'
-export type { RehearsalOptions, RehearsedPlace } from './rehearsal-options.ts'
+export type { RehearsalOptions } from './rehearsal-options.ts'
 export type {
   RehearsalEvent,
   RehearsalReport,
   RehearsedEnd,
   RehearsedMove,
+  RehearsedPlace,
   RehearsedRestore,
 } from './rehearsal-report.ts'
 export { rehearseMoves } from './rehearse-moves.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Between two writes of one writer, in milliseconds: the mover gets its share of the machine. */
+/** Between two steps of one writer, in milliseconds: the mover gets its share of the machine. */
 const PACE_MS = 5
 
 /** Work that goes on until it is stopped. */
@@ -12,12 +12,12 @@ export interface Load {
 }
 
 /** Repeats a step in each of some writers, one after the other, until it is stopped or a step throws. */
-export function keepDoing(writers: number, step: (writer: number) => Promise<void>): Load {
+export function keepDoing(writers: number, step: (writer: number) => Promise<void>, paceMs = PACE_MS): Load {
   let running = true
   const steps = Array.from({ length: writers }, () => 0)
   const writer = async (number: number) => {
     while (running) {
-      await delay(PACE_MS) // bounded poll: until stop()
+      await delay(paceMs) // bounded poll: until stop()
       await step(number)
       steps[number] = (steps[number] ?? 0) + 1
     }
@@ -30,7 +30,7 @@ export function keepDoing(writers: number, step: (writer: number) => Promise<voi
       // The step that runs now may have begun before.
       const wanted = steps.map((done) => done + 2)
       const waiting = () => steps.some((done, number) => done < (wanted[number] ?? 0))
-      while (running && waiting()) await Promise.race([all, delay(PACE_MS)]) // bounded poll: a step ends or throws
+      while (running && waiting()) await Promise.race([all, delay(paceMs)]) // bounded poll: a step ends or throws
     },
     stop: async () => {
       running = false

@@ -1,14 +1,6 @@
 import type { ScopedDb } from 'rowhouse'
 import type { ControlPlane } from '../control-plane.ts'
-import type { Model } from '../placing/placement-rules.ts'
-import type { RehearsalEvent } from './rehearsal-report.ts'
-
-/** Where a tenant is moved to. */
-export interface RehearsedPlace {
-  readonly model: Model
-  /** Name in the registry of servers. */
-  readonly server: string
-}
+import type { RehearsalEvent, RehearsedPlace } from './rehearsal-report.ts'
 
 /** What is rehearsed, and with whose functions. */
 export interface RehearsalOptions {
@@ -37,7 +29,7 @@ export interface RehearsalOptions {
   readonly placements?: readonly RehearsedPlace[]
   /** Writes of each tenant before the first move, 1 to 100,000. @defaultValue 100 */
   readonly rows?: number
-  /** Writers while the tenant is moved, 1 to 32. @defaultValue 4 */
+  /** Writers while the tenant is moved, 1 to 32; each writes at most 50 times per second. @defaultValue 4 */
   readonly writers?: number
   /** Told of each part when it is over. */
   readonly onEvent?: (event: RehearsalEvent) => void

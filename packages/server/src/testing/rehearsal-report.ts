@@ -1,6 +1,13 @@
 import type { TableDiff } from '../backup/diff-backup.ts'
-import type { RehearsedPlace } from './rehearsal-options.ts'
+import type { Model } from '../placing/placement-rules.ts'
 import type { TableGap } from './table-gaps.ts'
+
+/** Where a tenant is moved to. */
+export interface RehearsedPlace {
+  readonly model: Model
+  /** Name in the registry of servers. */
+  readonly server: string
+}
 
 /** How a move of the rehearsal ended; `refused` is one that nobody meant to fail. */
 export type RehearsedEnd = 'completed' | 'reverted' | 'aborted' | 'refused'

@@ -3,23 +3,28 @@ import { isRowhouseError } from 'rowhouse'
 import type { MoveRecord } from '../move/move-record.ts'
 import { listTenantTables } from '../tenant-data/tenant-tables.ts'
 import { keepDoing, type Load } from './load.ts'
-import type { RehearsedPlace } from './rehearsal-options.ts'
-import type { RehearsedEnd, RehearsedMove } from './rehearsal-report.ts'
+import type { RehearsedEnd, RehearsedMove, RehearsedPlace } from './rehearsal-report.ts'
 import { requireScratch, type Stage, settleMoves } from './stage.ts'
 import { differingTables, digestTenant, type TenantDigest } from './tenant-digest.ts'
 
 const POLL_MS = 20
+/** Between two writes of a writer: at most 50 per second each, which a laptop serves beside the move. */
+const PACE_MS = 20
 
 /** Writes as the tenant that is moved, until it is stopped. */
 function keepWriting({ app, mover, options, nextWrite }: Stage): Load {
-  return keepDoing(options.writers, async () => {
-    const n = nextWrite()
-    try {
-      mover.history.wrote(await app.withTenant(mover.slug, (db) => options.write(db, n)))
-    } catch (error) {
-      mover.history.failed(error)
-    }
-  })
+  return keepDoing(
+    options.writers,
+    async () => {
+      const n = nextWrite()
+      try {
+        mover.history.wrote(await app.withTenant(mover.slug, (db) => options.write(db, n)))
+      } catch (error) {
+        mover.history.failed(error)
+      }
+    },
+    PACE_MS,
+  )
 }
 
 /** Reads what the registry's home of a tenant holds. */

@@ -1,7 +1,13 @@
 import type { ScopedDb } from 'rowhouse'
 import { MODELS } from '../placing/placement-rules.ts'
-import { type RehearsalOptions, type RehearsedPlace, requireRehearsal } from './rehearsal-options.ts'
-import { percentile, type RehearsalReport, type RehearsedMove, type RehearsedRestore } from './rehearsal-report.ts'
+import { type RehearsalOptions, requireRehearsal } from './rehearsal-options.ts'
+import {
+  percentile,
+  type RehearsalReport,
+  type RehearsedMove,
+  type RehearsedPlace,
+  type RehearsedRestore,
+} from './rehearsal-report.ts'
 import { digestAtHome, rehearseAbort, rehearseMove } from './rehearse-move.ts'
 import { rehearseRestore } from './rehearse-restore.ts'
 import { openApp, type ScratchTenant, type Stage, withStage } from './stage.ts'

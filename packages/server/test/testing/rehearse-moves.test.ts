@@ -167,6 +167,26 @@ describe('rehearseMoves()', () => {
     await expectClean()
   })
 
+  it('says what it could not remove, beside what went wrong', async () => {
+    const { plane } = platform
+    let held = ''
+    const prepare = async (db: ScopedDb) => {
+      held = (await db.one<{ id: string }>('select rowhouse.current_tenant_id() as id')).id
+      await plane.lifecycle.hold(held, { reason: 'a case in court', by: 'Ada' })
+      throw new Error('no branch')
+    }
+    const error = await rehearse({ prepare }).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(AggregateError)
+    expect((error as AggregateError).message).toMatch(/left behind: tenant "rehearsal-[0-9a-f]+": .+legal hold/)
+    expect((error as AggregateError).errors).toEqual([
+      new TypeError('Cannot rehearse moves: "prepare" fails before anything is moved: no branch'),
+    ])
+    await plane.lifecycle.requestLift(held, { by: 'Ada', reason: 'the case is closed' })
+    await plane.lifecycle.confirmLift(held, { by: 'Grace' })
+    await plane.lifecycle.erase(held, { by: 'Ada', now: true, reason: 'the case is closed' })
+    await expectClean()
+  })
+
   it.each(REFUSED)('refuses a %s, and leaves nothing', async (_name, changes, message) => {
     await expect(rehearse({ rows: 20, ...changes })).rejects.toThrow(message)
     await expectClean()
