@@ -1,17 +1,17 @@
-import { describe, expect, it } from 'vitest'
-import { runJourney } from '../src/journey/journey.ts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Journey, openJourney } from '../src/journey/journey.ts'
 
 /** A slice of `npm run journey`: the first way out and back. */
-async function travel(weaken: boolean) {
-  const lines: string[] = []
-  const places = [{ model: 'database', server: 'vault' }] as const
-  const report = await runJourney({ shipments: 20, weaken, places, say: (line) => lines.push(line) })
-  return { report, lines }
-}
+let journey: Journey
+const lines: string[] = []
+beforeAll(async () => {
+  journey = await openJourney((line) => lines.push(line), [{ model: 'database', server: 'vault' }])
+})
+afterAll(() => journey.close())
 
 describe('npm run journey', () => {
   it('takes a company that works to another major and home, and brings deleted rows back', async () => {
-    const { report, lines } = await travel(false)
+    const report = await journey.travel({ shipments: 20 })
     expect(report).toMatchObject({ ok: true, faults: [], lost: 0, doubled: 0, foreign: 0, left: [] })
     expect(report.moves.map(({ ended }) => ended)).toEqual(['aborted', 'reverted', 'completed', 'completed'])
     expect(report.neighbour.after).toBe(report.neighbour.before)
@@ -21,7 +21,7 @@ describe('npm run journey', () => {
   })
 
   it('finds lost bookings when the fence is taken out, or it would prove nothing', async () => {
-    const { report } = await travel(true)
+    const report = await journey.travel({ shipments: 20, weaken: true })
     expect(report.ok).toBe(false)
     expect(report.lost).toBeGreaterThan(0)
     expect(report.faults).toContainEqual(expect.stringContaining('acknowledged writes were lost'))

@@ -18,15 +18,22 @@ import type { ShipmentOrder } from '../domain/shipment-order.ts'
 import { MIGRATIONS, withClient } from '../schema.ts'
 import { tell } from './tell.ts'
 
-export interface JourneyOptions {
+export interface TripOptions {
   /** Shipments of each company before the first move, 1 to 100,000. */
   readonly shipments: number
-  /** Lets databases accept seals they have withdrawn, so that a process with an old address goes on writing there. */
-  readonly weaken: boolean
-  readonly say: (line: string) => void
-  /** Where the company goes before it comes home. @defaultValue a database on another major, then another region */
-  readonly places?: readonly RehearsedPlace[]
+  /** Lets databases accept seals they have withdrawn, so that a process with an old address goes on writing there. For good. */
+  readonly weaken?: boolean
 }
+
+/** Servers to travel between. */
+export interface Journey {
+  /** Makes two companies, takes one around and home, and tells what happened. Leaves none of them. */
+  travel(options: TripOptions): Promise<RehearsalReport>
+  /** Stops the servers; what they held is gone. */
+  close(): Promise<void>
+}
+
+type Say = (line: string) => void
 
 const PLACES: readonly RehearsedPlace[] = [
   { model: 'database', server: 'vault' },
@@ -52,28 +59,44 @@ const ORDER: Omit<ShipmentOrder, 'packages'> = {
   ...{ goods: 'tea', weightKg: 900, freight: 450 },
 }
 
-/** Starts the servers, plays, tells what happened and leaves nothing. */
-export async function runJourney(options: JourneyOptions): Promise<RehearsalReport> {
-  const { say, shipments, weaken, places = PLACES } = options
+/**
+ * Starts the servers with the freight tables on each.
+ *
+ * @param places  where the company goes before it comes home; servers it does not visit are not started
+ */
+export async function openJourney(say: Say, places: readonly RehearsedPlace[] = PLACES): Promise<Journey> {
   const cleanings: (() => Promise<unknown>)[] = []
+  const close = async () => {
+    for (const clean of cleanings.splice(0).toReversed()) await clean()
+  }
   try {
     const platform = await openPlatform(cleanings, places, say)
-    if (weaken) {
-      say('Weakened: databases go on accepting seals they have withdrawn. What follows has to fail')
-      for (const url of platform.urls) await keepOldSeals(url)
-    }
-    return await rehearseMoves({
-      ...platform,
-      placements: places,
-      rows: shipments,
-      prepare: openBranch,
-      write: book,
-      read: readShipments,
-      onEvent: (event) => tell(event, say),
-    })
-  } finally {
-    for (const clean of cleanings.toReversed()) await clean()
+    return { travel: (options) => travel(platform, places, say, options), close }
+  } catch (error) {
+    await close()
+    throw error
   }
+}
+
+async function travel(
+  platform: JourneyPlatform,
+  places: readonly RehearsedPlace[],
+  say: Say,
+  { shipments, weaken = false }: TripOptions,
+): Promise<RehearsalReport> {
+  if (weaken) {
+    say('Weakened: databases go on accepting seals they have withdrawn. What follows has to fail')
+    for (const url of platform.urls) await keepOldSeals(url)
+  }
+  return rehearseMoves({
+    ...platform,
+    placements: places,
+    rows: shipments,
+    prepare: openBranch,
+    write: book,
+    read: readShipments,
+    onEvent: (event) => tell(event, say),
+  })
 }
 
 interface JourneyPlatform {
@@ -89,7 +112,7 @@ interface JourneyPlatform {
 async function openPlatform(
   cleanings: (() => Promise<unknown>)[],
   places: readonly RehearsedPlace[],
-  say: JourneyOptions['say'],
+  say: Say,
 ): Promise<JourneyPlatform> {
   const visited = SERVERS.filter(({ name }) => places.some(({ server }) => server === name))
   const migrations = await mkdtemp(join(tmpdir(), 'rowhouse-journey-'))

@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from 'node:util'
-import { runJourney } from './journey.ts'
+import { openJourney } from './journey.ts'
 import { tellEnd } from './tell.ts'
 
 const USAGE = 'npm run journey -- [--shipments 200] [--weaken]'
@@ -12,9 +12,15 @@ const MAX_SHIPMENTS = 100_000
 
 Object.assign(process, { noDeprecation: true })
 const say = (line: string) => process.stdout.write(`${line}\n`)
-const report = await runJourney({ ...readArguments(), say })
-tellEnd(report, say)
-process.exitCode = report.ok ? 0 : 1
+const options = readArguments()
+const journey = await openJourney(say)
+try {
+  const report = await journey.travel(options)
+  tellEnd(report, say)
+  process.exitCode = report.ok ? 0 : 1
+} finally {
+  await journey.close()
+}
 
 function readArguments(): { readonly shipments: number; readonly weaken: boolean } {
   try {
