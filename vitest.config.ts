@@ -25,6 +25,8 @@ const slow = IS_LONG
       'packages/proof/test/doctor/scale.test.ts',
       'packages/proof/test/verify/left-behind.test.ts',
       'packages/server/test/backup/killed-backup.test.ts',
+      // What it runs is compiled by the gate, and rehearsed beside it.
+      'packages/server/test/testing/guide.test.ts',
     ]
 
 /** What takes long and tests this code more than the server: on the newest, and on all with `npm run test:long`. */

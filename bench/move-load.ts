@@ -1,16 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { isRowhouseError, type Rowhouse } from 'rowhouse'
-
-/** What an application wrote, and what it was told. */
-export interface History {
-  /** References of inserted rows that were acknowledged; each must be there once. */
-  readonly acknowledged: string[]
-  /** References of inserts that failed: the application does not know. */
-  readonly unknown: Set<string>
-  /** Acknowledged and failed additions to the version of row 1. */
-  readonly counted: { acknowledged: number; unknown: number }
-  readonly failures: Record<string, number>
-}
+import type { Rowhouse } from 'rowhouse'
+import type { FoundRow, History } from 'rowhouse-server/testing'
 
 /** How one stretch of writes went, in milliseconds. */
 export interface Stretch {
@@ -20,9 +10,8 @@ export interface Stretch {
   readonly writes: number
 }
 
-export function newHistory(): History {
-  return { acknowledged: [], unknown: new Set(), counted: { acknowledged: 0, unknown: 0 }, failures: {} }
-}
+/** A row that is there from the beginning, and is only added to. */
+const COUNTED = 'row 1'
 
 /**
  * Writes at a fixed rate, whether or not the writes before are answered: one that waits holds no other back, and the
@@ -69,33 +58,21 @@ async function writeOne(app: Rowhouse, slug: string, n: number, history: History
         ? db.query('update shipment set version = version + 1 where id = 1')
         : db.query(`insert into shipment (reference, price) values ($1, 12.5)`, [reference]),
     )
-    if (counts) history.counted.acknowledged += 1
-    else history.acknowledged.push(reference)
+    if (counts) history.added(COUNTED)
+    else history.wrote(reference)
     return true
   } catch (error) {
-    if (counts) history.counted.unknown += 1
-    else history.unknown.add(reference)
-    const code = isRowhouseError(error) ? error.code : String(error)
-    history.failures[code] = (history.failures[code] ?? 0) + 1
+    history.failed(error, counts ? COUNTED : reference)
     return false
   }
 }
 
 /** Compares what is there with what was acknowledged. */
-export async function checkHistory(app: Rowhouse, slug: string, { acknowledged, unknown, counted }: History) {
-  const { rows, version } = await app.withTenant(slug, async (db) => ({
-    rows: await db.many<{ reference: string; times: number }>(
-      `select reference, count(*)::int as times from shipment where reference like 'written-%' group by 1`,
-    ),
-    version: (await db.one<{ version: number }>(`select version from shipment where id = 1`)).version,
-  }))
-  const times = new Map(rows.map((row) => [row.reference, row.times]))
-  const known = new Set(acknowledged)
-  const missing = acknowledged.filter((reference) => !times.has(reference)).length
-  const twice = rows.filter((row) => row.times > 1).length
-  const foreign = rows.filter((row) => !known.has(row.reference) && !unknown.has(row.reference)).length
-  return {
-    lost: missing + Math.max(0, counted.acknowledged - version),
-    duplicated: twice + foreign + Math.max(0, version - counted.acknowledged - counted.unknown),
-  }
+export async function checkHistory(app: Rowhouse, slug: string, history: History) {
+  const found = await app.withTenant(slug, async (db) => [
+    ...(await db.many<FoundRow>(`select reference as identity from shipment where reference like 'written-%'`)),
+    ...(await db.many<FoundRow>(`select '${COUNTED}' as identity, version as value from shipment where id = 1`)),
+  ])
+  const { lost, doubled, stale, foreign } = history.judge(found)
+  return { lost: lost.length + stale.length, duplicated: doubled.length + foreign.length }
 }

@@ -1,8 +1,9 @@
 import type { Model } from 'rowhouse-server'
+import { type History, newHistory } from 'rowhouse-server/testing'
 import { percentiles, round } from './measure.ts'
 import { benchCopy, benchMemory } from './move-copy.ts'
 import { recordStates } from './move-held.ts'
-import { checkHistory, type History, newHistory, writeSteadily } from './move-load.ts'
+import { checkHistory, writeSteadily } from './move-load.ts'
 import { addNeighbours, MOVED_ROWS, type MovePlatform, openMovePlatform } from './move-platform.ts'
 import { benchReplication } from './move-replication.ts'
 
@@ -71,8 +72,8 @@ async function benchMoves(platform: MovePlatform) {
     lost,
     duplicated,
     control,
-    writes: history.acknowledged.length + history.counted.acknowledged,
-    failures: history.failures,
+    writes: history.acknowledged,
+    failures: history.refused,
     pauseMs: pair(slowest),
     gapMs: pair(gaps),
     moverPauseMs: pair(reported),
@@ -83,7 +84,7 @@ async function benchMoves(platform: MovePlatform) {
 
 /** A checker that finds nothing proves nothing: one row is taken away and another one doubled behind the application's back. */
 async function checkSpoiled({ app, admin }: MovePlatform, history: History) {
-  const [gone, twice] = history.acknowledged
+  const [gone, twice] = history.identities.filter((identity) => identity.startsWith('written-'))
   await admin.query('delete from shipment where reference = $1', [gone])
   await admin.query(
     'insert into shipment (tenant_id, reference) select tenant_id, reference from shipment where reference = $1',

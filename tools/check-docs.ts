@@ -15,7 +15,8 @@ import { readSnippets, typeCheckSnippets } from './markdown-snippets.ts'
 import { findUndocumented } from './public-docstrings.ts'
 import { listRepoPaths, type RepoFile, readRepoFiles } from './repo-files.ts'
 
-const PUBLIC_ENTRY = 'packages/core/src/index.ts'
+/** Entries whose names all need docstrings. */
+const PUBLIC_ENTRIES = ['packages/core/src/index.ts', 'packages/server/src/testing/index.ts']
 
 /** Guides, examples and the front page promise code that works; other pages may show fragments. */
 const COMPILED_PAGES = /^(README\.md|docs\/guides\/.*\.md|examples\/[^/]+\/README\.md)$/
@@ -36,16 +37,18 @@ export function checkDocs(root: string): CheckResult {
   const pages = readRepoFiles(root, /\.md$/)
   const options = readCompilerOptions(root)
   const snippets = pages.filter((page) => COMPILED_PAGES.test(page.path)).flatMap(readSnippets)
-  const program = ts.createProgram([join(root, PUBLIC_ENTRY)], options)
-  const documented = findUndocumented(program, join(root, PUBLIC_ENTRY))
+  const entries = PUBLIC_ENTRIES.map((entry) => join(root, entry))
+  const program = ts.createProgram(entries, options)
+  const documented = entries.map((entry) => findUndocumented(program, entry))
+  const names = documented.reduce((sum, { count }) => sum + count, 0)
   const problems = [
-    ...documented.problems.map((problem) => `${PUBLIC_ENTRY}: ${problem}`),
+    ...documented.flatMap((each, n) => each.problems.map((problem) => `${PUBLIC_ENTRIES[n]}: ${problem}`)),
     ...typeCheckSnippets(root, snippets, options),
     ...findBrokenLinks(pages, new Set(listRepoPaths(root, /./))),
     ...compareReference(root),
     ...readRepoFiles(root, TEXT).flatMap(findTraces),
   ]
-  const summary = `${documented.count} public names, ${snippets.length} snippets and ${pages.length} pages say what is there`
+  const summary = `${names} public names, ${snippets.length} snippets and ${pages.length} pages say what is there`
   return { summary, problems }
 }
 

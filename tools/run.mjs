@@ -1,5 +1,5 @@
 /**
- * Runs one of the scripts of this workspace: `node tools/run.mjs <demo|test|check|bench|verify|fuzz|inject|fleet|test:long|soak:moves> [args…]`.
+ * Runs one of the scripts of this workspace: `node tools/run.mjs <demo|test|check|bench|verify|fuzz|inject|fleet|journey|test:long|soak:moves> [args…]`.
  *
  * Plain JavaScript without dependencies, because it is what makes a fresh clone work: it refuses an old Node with
  * one sentence, installs the packages when they are missing or the lockfile changed, then hands over to the script.
@@ -32,6 +32,7 @@ const scripts = {
   fuzz: [...typescript, 'packages/cli/src/main.ts', 'fuzz'],
   inject: [...typescript, 'packages/cli/src/main.ts', 'inject'],
   fleet: [...typescript, 'packages/cli/test/fleet-demo.ts'],
+  journey: [...typescript, 'examples/freight/src/journey/main.ts'],
   'soak:moves': [...typescript, 'packages/server/test/move/soak.ts'],
 }
 

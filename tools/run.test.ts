@@ -17,7 +17,7 @@ describe('run.mjs', () => {
     expect({ status, stderr }).toEqual({
       status: 64,
       stderr:
-        'Cannot run "tset": wanted one of demo, test, test:long, check, bench, verify, fuzz, inject, fleet, soak:moves\n',
+        'Cannot run "tset": wanted one of demo, test, test:long, check, bench, verify, fuzz, inject, fleet, journey, soak:moves\n',
     })
   })
 

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Rowhouse } from 'rowhouse'
+import { newHistory } from '../../src/testing/history.ts'
+import { keepDoing } from '../../src/testing/load.ts'
 
 /** What a tenant's application wrote while it was being moved, and what became of it. */
-export interface History {
+export interface WritesAlong {
   /** Stops writing, and compares what is there with what was acknowledged. */
-  stop(): Promise<Verdict>
+  stop(): Promise<WritesJudged>
 }
 
-export interface Verdict {
+interface WritesJudged {
   readonly acknowledged: number
   /** Acknowledged and not there. */
   readonly lost: readonly string[]
@@ -30,63 +31,40 @@ create index shipment_reference_idx on shipment (tenant_id, reference);
 const WRITERS = 4
 
 /** Inserts and updates rows of its own, one after the other, in each of a few writers, until it is stopped. */
-export function writeAlong(app: Rowhouse, slug: string): History {
-  let running = true
-  const last = new Map<string, { value: number; certain: boolean }>()
-  const failures: string[] = []
-  let acknowledged = 0
-  const attempt = async (reference: string, value: number, write: () => Promise<unknown>) => {
+export function writeAlong(app: Rowhouse, slug: string): WritesAlong {
+  const history = newHistory()
+  const load = keepDoing(WRITERS, async (writer) => {
+    const text = writer % 2 === 0 ? '' : '/* pooled */ '
+    const reference = `${text}${randomUUID()}`
     try {
-      await write()
-      acknowledged += 1
-      last.set(reference, { value, certain: true })
+      await app.withTenant(slug, (db) =>
+        db.query(`${text}insert into shipment (reference, weight) values ($1, 0)`, [reference]),
+      )
     } catch (error) {
-      failures.push(String((error as { code?: unknown }).code))
-      const known = last.get(reference)
-      if (known !== undefined) known.certain = false
+      return history.failed(error, reference)
     }
-  }
-  const writer = async (text: string) => {
-    while (running) {
-      // A pace, so that the mover gets its share of the machine.
-      await delay(5) // bounded poll: until stop()
-      const reference = `${text}${randomUUID()}`
-      await attempt(reference, 0, () =>
-        app.withTenant(slug, (db) =>
-          db.query(`${text}insert into shipment (reference, weight) values ($1, 0)`, [reference]),
-        ),
+    history.wrote(reference)
+    try {
+      await app.withTenant(slug, (db) =>
+        db.transaction(async (tx) => {
+          await tx.query('select from shipment where reference = $1 for update', [reference])
+          await tx.query('update shipment set weight = weight + 1 where reference = $1', [reference])
+        }),
       )
-      if (!last.has(reference)) continue
-      await attempt(reference, 1, () =>
-        app.withTenant(slug, (db) =>
-          db.transaction(async (tx) => {
-            await tx.query('select from shipment where reference = $1 for update', [reference])
-            await tx.query('update shipment set weight = weight + 1 where reference = $1', [reference])
-          }),
-        ),
-      )
+      history.added(reference)
+    } catch (error) {
+      history.failed(error, reference)
     }
-  }
-  const writers = Promise.all(Array.from({ length: WRITERS }, (_, n) => writer(n % 2 === 0 ? '' : '/* pooled */ ')))
+  })
   return {
     stop: async () => {
-      running = false
-      await writers
+      await load.stop()
       const rows = await app.withTenant(slug, (db) =>
-        db.many<{ reference: string; weight: number; n: number }>(
-          'select reference, max(weight)::int as weight, count(*)::int as n from shipment group by 1',
-        ),
+        db.many<{ identity: string; value: number }>('select reference as identity, weight as value from shipment'),
       )
-      const there = new Map(rows.map((row) => [row.reference, row]))
-      return {
-        acknowledged,
-        lost: [...last.keys()].filter((reference) => !there.has(reference)),
-        duplicated: rows.filter(({ n }) => n > 1).map(({ reference }) => reference),
-        stale: [...last]
-          .filter(([reference, { value, certain }]) => certain && there.get(reference)?.weight !== value)
-          .map(([reference]) => reference),
-        failures,
-      }
+      const { lost, doubled, stale } = history.judge(rows)
+      const { acknowledged, refused } = history
+      return { acknowledged, lost, duplicated: doubled, stale, failures: Object.keys(refused) }
     },
   }
 }
