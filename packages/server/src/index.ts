@@ -86,9 +86,10 @@ export type { Lifecycle, LifecycleFacts } from './lifecycle/lifecycle.ts'
 export type { ExportTenant, LeavingTenant, Offboarded, OffboardRequest } from './lifecycle/offboard.ts'
 export type { SuspendRequest } from './lifecycle/suspend.ts'
 export { SUSPENSION_KINDS, type SuspensionKind } from './lifecycle/who-and-why.ts'
+export type { MoveRequest } from './move/enter-move.ts'
 // Moves
 export type { MoveHome, MoveProgress, MoveRecord, MoveState } from './move/move-record.ts'
-export type { MovePlan, MoveRequest, Moves } from './move/moves.ts'
+export type { MovePlan, Moves } from './move/moves.ts'
 // Placement rules
 export {
   choosePlacement,
