@@ -11,7 +11,7 @@ import { leaveRoutes } from './tenant-leave.ts'
 import { moveCommand } from './tenant-move.ts'
 import { moveRoutes } from './tenant-move-changes.ts'
 import { provisionCommand } from './tenant-provision.ts'
-import { readLifecycle, resumeCommand, setPlanCommand, suspendCommand } from './tenant-suspend.ts'
+import { readLifecycle, resumeCommand, setPlanCommand, setRegionCommand, suspendCommand } from './tenant-suspend.ts'
 
 const TENANT_STATES = [
   ...(['provisioning', 'standby', 'active', 'suspended', 'offboarding', 'erased', 'failed'] as const),
@@ -148,6 +148,7 @@ export const tenantRoutes = buildRouteMap({
     suspend: suspendCommand,
     resume: resumeCommand,
     setPlan: setPlanCommand,
+    setRegion: setRegionCommand,
     ...leaveRoutes,
     ...holdRoutes,
     rotateKey: change('Give a tenant a new sealing key; the old one stays valid', (tenants, name) =>

@@ -5,6 +5,7 @@ import { toLifecycleError } from '../lifecycle/lifecycle-error.ts'
 import { defineWork, type Journal } from '../provision/journal.ts'
 import type { OperatorConnections } from '../registry/operator-connections.ts'
 import { assertAllowed } from './assert-allowed.ts'
+import { type BulkMoves, createBulkMoves } from './bulk/bulk-moves.ts'
 import { enterMove, inspectMove, type MoveRequest } from './enter-move.ts'
 import {
   CENTRAL,
@@ -57,6 +58,8 @@ export interface Moves {
   resume(id: string): Promise<MoveRecord>
   /** Ends a move before the switch. */
   abort(id: string): Promise<MoveRecord>
+  /** Many tenants as one. */
+  readonly many: BulkMoves
   /** Brings a switched tenant back, with what it wrote since. */
   revert(id: string): Promise<MoveRecord>
   /**
@@ -95,7 +98,7 @@ export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin
   const carryOn = async (id: string) => throwUnless(await journal.run(moveWork, `move:${id}`, { id }))
   const wish = (id: string, wanted: 'pause' | 'abort' | null, verb: string) =>
     setWish(connections, id, wanted, verb).then(() => find(id))
-  return {
+  const moves: Omit<Moves, 'many'> = {
     plan: async (request) => plan(mover, tenants, request),
     start: async (request) => {
       const { ends, rows } = await look(mover, tenants, request)
@@ -124,6 +127,7 @@ export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin
       return find(id)
     },
   }
+  return { ...moves, many: createBulkMoves(mover, tenants, { ...moves, carryOn }) }
 }
 
 const STEPS = (source: MoveHome, target: MoveHome) => [
