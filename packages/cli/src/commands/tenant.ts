@@ -10,6 +10,7 @@ import { holdRoutes } from './tenant-hold.ts'
 import { leaveRoutes } from './tenant-leave.ts'
 import { moveCommand } from './tenant-move.ts'
 import { moveRoutes } from './tenant-move-changes.ts'
+import { moveManyRoutes } from './tenant-move-many.ts'
 import { provisionCommand } from './tenant-provision.ts'
 import { readLifecycle, resumeCommand, setPlanCommand, setRegionCommand, suspendCommand } from './tenant-suspend.ts'
 
@@ -159,6 +160,7 @@ export const tenantRoutes = buildRouteMap({
     ),
     move: moveCommand,
     ...moveRoutes,
+    ...moveManyRoutes,
   },
   docs: { brief: 'Tenants: provision, list, show, suspend, resume, rotate keys, move, hold, offboard, erase' },
 })
