@@ -33,7 +33,7 @@ export interface MoveEnds {
   readonly target: MoveHome
 }
 
-export const ENDED: readonly MoveState[] = ['completed', 'aborted', 'reverted']
+const ENDED: readonly MoveState[] = ['completed', 'aborted', 'reverted']
 
 /**
  * Looks whether a tenant can be moved, as far as it can be known before anything is made.
