@@ -11,6 +11,7 @@ const RULES: PlacementRules = {
   rules: [
     { name: 'health data', when: '"hipaa" in tenant.compliance', model: 'database', require: true },
     { name: 'large plans', when: 'tenant.plan == "enterprise"', model: 'schema' },
+    { name: 'trials', when: 'tenant.plan == "trial"', model: 'pooled', standby: true },
   ],
   default: { model: 'pooled' },
 }
@@ -92,6 +93,15 @@ describe('the region a tenant may not leave', () => {
     expect(other.outsideRegion).toBe(false)
     expect(await eventsOf(free)).toEqual([])
     await platform.plane.moves.complete(other.id)
+  })
+
+  it('is kept with a tenant that was made in advance, too', async () => {
+    await platform.plane.standby.fill({ model: 'pooled', server: 'main', count: 1 })
+    const slug = await provision({ plan: 'trial', region: 'local', wish: {} })
+    expect(await platform.plane.lifecycle.show(slug)).toMatchObject({ region: 'local', livesIn: 'local' })
+    const { rows } = await platform.admin.query(`select from rowhouse.tenant where state = 'standby'`)
+    expect(rows).toEqual([])
+    await expect(platform.plane.moves.plan(request(slug))).rejects.toMatchObject({ code: 'ERR_MOVE_IMPOSSIBLE' })
   })
 
   it('is set to a region that a server is in, by somebody, with a reason', async () => {

@@ -141,8 +141,8 @@ describe(`${COUNT} databases consolidated into shared tables`, () => {
     const planned = plan.tenants.reduce((sum, { rows }) => sum + rows, 0)
     const grown = ((await sizeOf()) - sharedBefore) * (planned / written[0].n)
     const ratio = plan.after.diskBytes / grown
-    expect(ratio).toBeGreaterThan(0.6)
-    expect(ratio).toBeLessThan(1.7)
+    expect(ratio).toBeGreaterThan(0.7)
+    expect(ratio).toBeLessThan(1.5)
 
     // The checker sees a row that is taken away behind its back.
     const control = writeAlong(app, 'paying')
