@@ -22,7 +22,7 @@ export function printTenant(io: Io, tenant: RegisteredTenant, json: boolean): vo
 export function printTenantFacts(
   io: Io,
   tenant: RegisteredTenant,
-  life: Pick<LifecycleFacts, 'suspension' | 'offboarding' | 'holds'>,
+  life: Pick<LifecycleFacts, 'region' | 'suspension' | 'offboarding' | 'holds'>,
 ): void {
   const { oldKeyAccepted, epoch, keyVersion } = tenant
   const { since: _, ...row } = toRow(tenant)
@@ -40,9 +40,15 @@ export function printTenantFacts(
     io.stdout.write(`${toned(io, io.stdout, 'dim', fact.padEnd(width))}  ${value}\n`)
 }
 
-function lifeText({ suspension, offboarding, holds }: Pick<LifecycleFacts, 'suspension' | 'offboarding' | 'holds'>) {
+function lifeText({
+  region,
+  suspension,
+  offboarding,
+  holds,
+}: Pick<LifecycleFacts, 'region' | 'suspension' | 'offboarding' | 'holds'>) {
   const { retainUntil } = offboarding ?? {}
   return {
+    ...(region !== undefined && { region }),
     ...(suspension !== undefined && {
       suspended: `${suspension.kind}: ${suspension.cause}, by ${suspension.by} at ${suspension.since.toISOString()}`,
     }),

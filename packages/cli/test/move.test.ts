@@ -183,3 +183,80 @@ describe('rowhouse tenant move', () => {
     })
   })
 })
+
+describe('rowhouse tenant move-many', () => {
+  const both = ['tenant', 'move-many', '--tenants', 'acme,bolt']
+  const named = ['--name', 'out-of-main', '--operator', 'ann']
+
+  it('--dry-run prints what each tenant costs before and after, and changes nothing', async () => {
+    const asked = ['tenant', 'move-many', '--from-model', 'pooled', '--from-server', 'main', '--smaller-than', '100MB']
+    const target = ['--to', 'database', '--server', 'eu-1', '--dry-run']
+    const { code, stdout, stderr } = await rowhouse(...asked, ...target)
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^2 tenants to database on eu-1\n/)
+    expect(stdout).toMatch(/acme +pooled on main +local to eu +5000 +~\d+\.\d kB +~\d+\.\d MB +~0 to ~1 +~\d/)
+    expect(stdout).toMatch(/connections of their own +~0 +~2\n/)
+    expect(stdout).toMatch(/\d+ % of \d+\.\d MB are left on disk, once the old homes are removed\nAbout \d/)
+    expect(stderr).toBe('Nothing was changed: this was a dry run\n')
+    const json = await rowhouse(...asked, ...target, '--limit', '1', '--json')
+    expect(json.lines()).toMatchObject([{ event: 'plan', tenants: [{ slug: 'acme' }], leftOut: [] }])
+    expect((await rowhouse('tenant', 'moves-many', '--json')).lines()).toEqual([[]])
+    expect((await rowhouse(...both, '--to', 'pooled', '--server', 'main', '--dry-run')).stdout).toContain(
+      'left out: acme: it lives there already',
+    )
+  })
+
+  it('moves all, shows how far, goes back, and says what is left to do by its exit code', async () => {
+    const moved = await rowhouse(...both, ...named, ...to('pooled', 'eu-1'))
+    expect(moved).toMatchObject({ code: 0, stderr: '' })
+    expect(moved.lines().at(-1)).toMatchObject({
+      event: 'moved',
+      record: { state: 'moved', counts: { moved: 2, failed: 0 }, requestedBy: 'ann' },
+    })
+    expect((await rowhouse('tenant', 'moves-many')).stdout).toMatch(/out-of-main +moved +pooled on eu-1 +2 +2 +0 /)
+    expect(await rowhouse('tenant', 'move-many-pause', 'out-of-main')).toMatchObject({
+      code: 4,
+      stderr: 'ERR_MOVE_STATE: Cannot change bulk move "out-of-main": it is moved\n',
+    })
+    expect((await rowhouse('tenant', 'hold', 'acme', '--reason', 'case 12')).code).toBe(0)
+    const completed = await rowhouse('tenant', 'move-many-complete', 'out-of-main')
+    expect(completed).toMatchObject({ code: 6, stderr: '' })
+    expect(completed.lines()).toMatchObject([
+      { event: 'completed', done: ['bolt'], failed: [{ slug: 'acme', code: 'ERR_TENANT_HELD' }] },
+    ])
+    const reverted = await rowhouse('tenant', 'move-many-revert', 'out-of-main')
+    expect(reverted.lines()).toMatchObject([{ event: 'reverted', done: ['acme'], failed: [] }])
+    expect((await shown('acme')).placement).toMatchObject({ server: 'main' })
+    expect((await shown('bolt')).placement).toMatchObject({ server: 'eu-1' })
+    expect(await Promise.all([rowsOf('acme'), rowsOf('bolt')])).toEqual([ROWS, ROWS])
+  })
+
+  it('keeps a tenant in its region, which set-region changes', async () => {
+    const change = ['tenant', 'set-region', 'acme']
+    expect(await rowhouse(...change, 'local', '--reason', 'the contract')).toMatchObject({
+      code: 0,
+      stdout: 'acme may not leave region local, where it lives\n',
+    })
+    expect((await shown('acme')).region).toBe('local')
+    expect(await rowhouse('tenant', 'move', 'acme', ...to('pooled', 'eu-1'), '--dry-run')).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining('its data may not leave region "local"'),
+    })
+    const plan = await rowhouse('tenant', 'move', 'acme', ...to('pooled', 'eu-1'), '--dry-run', '--outside-region')
+    expect(plan.stdout).toMatch(/region: local to eu\nwarning: it leaves region "local", which is written down\n/)
+    expect((await rowhouse(...change, 'eu', '--reason', 'the new contract')).stdout).toContain('move it to a server')
+    expect((await rowhouse(...change, 'any', '--reason', 'no contract')).stdout).toContain('may live in any region')
+    expect((await rowhouse(...change, 'mars', '--reason', 'why not')).code).toBe(4)
+  })
+
+  it.each([
+    [[...both, ...to('pooled', 'eu-1')], 2, 'Cannot move tenants without --name and --reason'],
+    [['tenant', 'move-many', ...named, ...to('pooled', 'eu-1')], 2, 'without saying which'],
+    [[...both, '--smaller-than', 'much', ...to('pooled', 'eu-1')], 2, 'wanted a size, e.g. 100MB'],
+    [['tenant', 'moves-many', 'nothing'], 4, 'ERR_MOVE_NOT_FOUND'],
+    [['tenant', 'move-many-resume', 'nothing'], 4, 'ERR_MOVE_NOT_FOUND'],
+    [[...both, ...named, ...to('schema', 'eu-1')], 4, 'ERR_IDEMPOTENCY_KEY_REUSED'],
+  ])('%j ends with %i', async (argv, code, message) => {
+    expect(await rowhouse(...argv)).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) })
+  })
+})

@@ -85,11 +85,18 @@ export type { EraseRequest, KeptDays } from './lifecycle/erase-request.ts'
 export type { LegalHold, LiftRequest } from './lifecycle/legal-hold.ts'
 export type { Lifecycle, LifecycleFacts } from './lifecycle/lifecycle.ts'
 export type { ExportTenant, LeavingTenant, Offboarded, OffboardRequest } from './lifecycle/offboard.ts'
+export type { RegionChange } from './lifecycle/set-region.ts'
 export type { SuspendRequest } from './lifecycle/suspend.ts'
 export { SUSPENSION_KINDS, type SuspensionKind } from './lifecycle/who-and-why.ts'
+export type { TenantCosts } from './move/bulk/bulk-costs.ts'
+export type { BulkMoves, BulkOutcome } from './move/bulk/bulk-moves.ts'
+export type { BulkRecord, BulkState, BulkTenant } from './move/bulk/bulk-record.ts'
+export type { BulkRequest, BulkStart } from './move/bulk/bulk-request.ts'
+export type { BulkPlan, BulkPlanTenant, LeftOut } from './move/bulk/plan-bulk.ts'
+export type { MoveRequest } from './move/enter-move.ts'
 // Moves
 export type { MoveHome, MoveProgress, MoveRecord, MoveState } from './move/move-record.ts'
-export type { MovePlan, MoveRequest, Moves } from './move/moves.ts'
+export type { MovePlan, Moves } from './move/moves.ts'
 // Placement rules
 export {
   choosePlacement,

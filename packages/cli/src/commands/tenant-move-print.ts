@@ -11,8 +11,11 @@ export function printPlan(io: Io, plan: MovePlan, json: boolean): void {
     printJson(io, { event: 'plan', ...plan })
     return
   }
-  const { slug, source, target, tables, steps } = plan
-  io.stdout.write(`${toned(io, io.stdout, 'bold', slug)}: ${endText(source)} to ${endText(target)}\n\n`)
+  const { slug, source, target, tables, steps, regions, warnings } = plan
+  io.stdout.write(`${toned(io, io.stdout, 'bold', slug)}: ${endText(source)} to ${endText(target)}\n`)
+  io.stdout.write(`region: ${regions.from} to ${regions.to}\n`)
+  for (const warning of warnings) io.stdout.write(`${toned(io, io.stdout, 'bad', `warning: ${warning}`)}\n`)
+  io.stdout.write('\n')
   printRows(
     io,
     // Of shared tables nobody knows how many bytes are one tenant's.
@@ -42,6 +45,7 @@ export function printMove(io: Io, event: string, move: MoveRecord, json: boolean
     `${toned(io, io.stdout, 'bold', slug)}: ${state}${wish}, ${endText(source)} to ${endText(target)}${factsText(progress)}\n`,
   )
   if (error !== undefined) io.stdout.write(`${toned(io, io.stdout, 'bad', error)}\n`)
+  if (move.outsideRegion) io.stdout.write('It left the region its data may not leave; that is written down\n')
   if (state === 'switched') {
     const next = `The old home is kept, closed. "rowhouse tenant move-complete ${id}" removes it, "rowhouse tenant move-revert ${id}" goes back`
     io.stdout.write(`${toned(io, io.stdout, 'dim', next)}\n`)
@@ -72,7 +76,7 @@ function toRow(move: MoveRecord) {
   }
 }
 
-function endText({ model, server }: MoveHome): string {
+export function endText({ model, server }: Pick<MoveHome, 'model' | 'server'>): string {
   return `${model} on ${server}`
 }
 

@@ -16,7 +16,16 @@ interface Flags extends ConfigFlags {
   readonly operator?: string
   readonly dryRun: boolean
   readonly complete: boolean
+  readonly outsideRegion: boolean
 }
+
+/** Lets a move break what was promised of a tenant; who and why is written down. */
+export const outsideRegionFlag = {
+  kind: 'boolean',
+  default: false,
+  withNegated: false,
+  brief: 'Let it leave the region its data may not leave; written down with --operator and --reason',
+} as const
 
 const POLL_MS = 500
 
@@ -57,6 +66,7 @@ export const moveCommand = buildCommand<Flags, [string], Context>({
         withNegated: false,
         brief: 'Remove the old home right after the switch: there is no way back then',
       },
+      outsideRegion: outsideRegionFlag,
     },
     positional: { kind: 'tuple', parameters: [{ parse: String, brief: 'Slug or id', placeholder: 'tenant' }] },
   },
@@ -70,16 +80,21 @@ export const moveCommand = buildCommand<Flags, [string], Context>({
   },
 })
 
-function toRequest(tenant: string, { to: model, server, reason, operator }: Flags): MoveRequest {
+function toRequest(tenant: string, { to: model, server, reason, operator, outsideRegion }: Flags): MoveRequest {
   return {
     tenant,
     to: { model, server },
     reason,
-    requestedBy: operator ?? `${userInfo().username}@${hostname()}`,
+    requestedBy: operatorOf(operator),
+    outsideRegion,
   }
 }
 
-function parseReason(text: string): string {
+export function operatorOf(operator: string | undefined): string {
+  return operator ?? `${userInfo().username}@${hostname()}`
+}
+
+export function parseReason(text: string): string {
   const { length } = text.trim()
   if (length >= 3 && text.length <= 1_000) return text
   throw new RangeError('wanted a reason of 3 to 1,000 characters')

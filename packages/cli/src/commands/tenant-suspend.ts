@@ -38,8 +38,8 @@ export function withLifecycle<T>(io: Io, flags: AdminFlags, work: (lifecycle: Li
 
 /** Returns what `tenant show` says besides the registry's row. */
 export async function readLifecycle(io: Io, flags: AdminFlags, id: string) {
-  const { suspension, offboarding, holds } = await withLifecycle(io, flags, (lifecycle) => lifecycle.show(id))
-  return { suspension, offboarding, holds }
+  const { region, suspension, offboarding, holds } = await withLifecycle(io, flags, (lifecycle) => lifecycle.show(id))
+  return { region, suspension, offboarding, holds }
 }
 
 /** Prints a tenant's life as one line, or as one JSON object. */
@@ -110,3 +110,36 @@ export const setPlanCommand = buildCommand<ActorFlags, [string, string], Context
   },
   docs: { brief: 'Change the plan of a tenant, e.g. from trial to paid; everything else stays' },
 })
+
+interface RegionFlags extends ActorFlags {
+  readonly reason: string
+}
+
+export const setRegionCommand = buildCommand<RegionFlags, [string, string], Context>({
+  func: command<RegionFlags, [string, string]>(async (io, flags, name, region) => {
+    const change = { region: region === 'any' ? undefined : region, reason: flags.reason, by: actorOf(flags) }
+    const facts = await withLifecycle(io, flags, (lifecycle) => lifecycle.setRegion(name, change))
+    if (flags.json) printJson(io, facts)
+    else io.stdout.write(`${facts.slug} ${regionText(facts)}\n`)
+  }),
+  parameters: {
+    flags: {
+      ...actorFlags,
+      reason: { kind: 'parsed', parse: String, brief: 'Why, for people', placeholder: 'text' },
+    },
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        { parse: String, brief: 'Slug or id', placeholder: 'tenant' },
+        { parse: String, brief: 'Region of a server, or "any"', placeholder: 'region' },
+      ],
+    },
+  },
+  docs: { brief: 'Change the region a tenant may not leave; nothing is moved' },
+})
+
+function regionText({ region, livesIn }: LifecycleFacts): string {
+  if (region === undefined) return `may live in any region; it lives in ${livesIn}`
+  if (region === livesIn) return `may not leave region ${region}, where it lives`
+  return `may not leave region ${region}; it lives in ${livesIn}: move it to a server of that region`
+}

@@ -10,8 +10,9 @@ import { holdRoutes } from './tenant-hold.ts'
 import { leaveRoutes } from './tenant-leave.ts'
 import { moveCommand } from './tenant-move.ts'
 import { moveRoutes } from './tenant-move-changes.ts'
+import { moveManyRoutes } from './tenant-move-many.ts'
 import { provisionCommand } from './tenant-provision.ts'
-import { readLifecycle, resumeCommand, setPlanCommand, suspendCommand } from './tenant-suspend.ts'
+import { readLifecycle, resumeCommand, setPlanCommand, setRegionCommand, suspendCommand } from './tenant-suspend.ts'
 
 const TENANT_STATES = [
   ...(['provisioning', 'standby', 'active', 'suspended', 'offboarding', 'erased', 'failed'] as const),
@@ -148,6 +149,7 @@ export const tenantRoutes = buildRouteMap({
     suspend: suspendCommand,
     resume: resumeCommand,
     setPlan: setPlanCommand,
+    setRegion: setRegionCommand,
     ...leaveRoutes,
     ...holdRoutes,
     rotateKey: change('Give a tenant a new sealing key; the old one stays valid', (tenants, name) =>
@@ -158,6 +160,7 @@ export const tenantRoutes = buildRouteMap({
     ),
     move: moveCommand,
     ...moveRoutes,
+    ...moveManyRoutes,
   },
   docs: { brief: 'Tenants: provision, list, show, suspend, resume, rotate keys, move, hold, offboard, erase' },
 })

@@ -23,10 +23,10 @@ const SQL_FOLDER = new URL('../../../core/sql/', import.meta.url)
 const FILES = readdirSync(SQL_FOLDER)
   .filter((name) => name.endsWith('.sql'))
   .sort()
-  .map((name) => readFileSync(new URL(name, SQL_FOLDER), 'utf8'))
+  .map((name) => ({ version: Number.parseInt(name, 10), text: readFileSync(new URL(name, SQL_FOLDER), 'utf8') }))
 /** The first one that was ever described. */
 const FIRST_VERSION = 2
-const present = FILES.length
+const present = FILES.at(-1)?.version ?? 0
 
 const found: InstalledObject[] = []
 for (const major of MAJORS) found.push(...(await describe(major)))
@@ -45,10 +45,12 @@ async function describe(major: (typeof MAJORS)[number]): Promise<InstalledObject
   try {
     await client.connect()
     const described: InstalledObject[] = []
-    for (let version = FIRST_VERSION; version < present; version += 1) {
+    for (const { version } of FILES) {
+      if (version < FIRST_VERSION || version === present) continue
       if (INSTALLED_OBJECTS.some(({ versions }) => versions.includes(version))) continue
       await client.query('begin')
-      for (const text of FILES.slice(0, version)) await client.query(`${text}; reset role; reset search_path`)
+      for (const { text } of FILES.filter((file) => file.version <= version))
+        await client.query(`${text}; reset role; reset search_path`)
       described.push(...(await read(client, version, major)))
       await client.query('rollback')
     }

@@ -69,7 +69,10 @@ export function capacityOf(facts: Facts, costs: MeasuredCosts): Capacity {
  * Fits the measured costs to the tables of this application: in proportion to tables and indexes, on top of what an
  * empty database costs whatever is in it.
  */
-export function costsFor(facts: Facts, costs: MeasuredCosts): Readonly<Record<Model, ModelCosts>> {
+export function costsFor(
+  facts: Pick<Facts, 'tenantTables' | 'tenantIndexes'>,
+  costs: MeasuredCosts,
+): Readonly<Record<Model, ModelCosts>> {
   const { tables, indexesPerTable } = costs.shape
   const scale = (facts.tenantTables + facts.tenantIndexes) / (tables * (1 + indexesPerTable))
   const { pooled, schema, database } = costs.models

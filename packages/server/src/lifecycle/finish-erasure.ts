@@ -110,7 +110,7 @@ export function finishErasure(
     await central.query(text, [tenantId, certificate, sealed.sha256, sealed.hmac])
     await central.query(
       `update rowhouse.tenant set state = 'erased', slug = 'erased-' || replace(id::text, '-', ''), name = 'erased', labels = '{}',
-              plan = 'standard', ring = 'general', request = null where id = $1`,
+              plan = 'standard', ring = 'general', region = null, compliance = '{}', request = null where id = $1`,
       [tenantId],
     )
     return sealed

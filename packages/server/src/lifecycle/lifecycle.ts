@@ -14,6 +14,7 @@ import {
   withdrawLift,
 } from './legal-hold.ts'
 import { cancelOffboarding } from './offboard.ts'
+import { type RegionChange, setRegion } from './set-region.ts'
 import { resumeTenant, type SuspendRequest, setPlan, suspendTenant } from './suspend.ts'
 
 /** What the registry says of a tenant's life. */
@@ -22,6 +23,10 @@ export interface LifecycleFacts {
   readonly slug: string
   readonly state: TenantState
   readonly plan: string
+  /** Region its data may not leave; undefined for any. */
+  readonly region: string | undefined
+  /** Region of the server it lives on; undefined once it is erased. */
+  readonly livesIn: string | undefined
   readonly suspension:
     | { readonly kind: string; readonly cause: string; readonly by: string; readonly since: Date }
     | undefined
@@ -55,6 +60,11 @@ export interface Lifecycle {
   resume(tenant: string, request: { readonly by: string }): Promise<LifecycleFacts>
   /** Changes the plan; nothing else of the tenant changes. */
   setPlan(tenant: string, request: { readonly plan: string; readonly by: string }): Promise<LifecycleFacts>
+  /**
+   * Changes the region its data may not leave; moves nothing. Refused while a move of it has not ended, and for a region no
+   * server is in.
+   */
+  setRegion(tenant: string, change: RegionChange): Promise<LifecycleFacts>
   /** Takes a tenant back that was offboarding; it is suspended then. Refused once it is being erased. */
   cancelOffboarding(tenant: string, request: { readonly reason: string; readonly by: string }): Promise<LifecycleFacts>
   /** Places a legal hold: nothing erases the tenant until two people lift it. */
@@ -81,6 +91,7 @@ export function createLifecycle(connections: OperatorConnections, rootKey: RootK
     suspend: thenShow((tenant, request) => suspendTenant(doors, tenant, request)),
     resume: thenShow((tenant, request) => resumeTenant(doors, tenant, request)),
     setPlan: thenShow((tenant, request) => setPlan(doors, tenant, request)),
+    setRegion: thenShow((tenant, change: RegionChange) => setRegion(connections, tenant, change)),
     cancelOffboarding: thenShow((tenant, request) => cancelOffboarding(doors, tenant, request)),
     hold: (tenant, request) => placeHold(connections, tenant, request),
     requestLift: (tenant, request) => requestLift(connections, tenant, request),
@@ -92,6 +103,7 @@ export function createLifecycle(connections: OperatorConnections, rootKey: RootK
 }
 
 interface FactsRow {
+  readonly region: string | null
   readonly kind: string | null
   readonly cause: string
   readonly suspended_by: string
@@ -105,12 +117,12 @@ interface FactsRow {
 }
 
 const FACTS = `
-  select s.kind, s.cause, s.suspended_by, s.since, o.run, o.reason, o.requested_by, o.requested_at, o.export_reference, o.retain_until
+  select t.region, s.kind, s.cause, s.suspended_by, s.since, o.run, o.reason, o.requested_by, o.requested_at, o.export_reference, o.retain_until
     from rowhouse.tenant t left join rowhouse.suspension s on s.tenant_id = t.id left join rowhouse.offboarding o on o.tenant_id = t.id
    where t.id = $1`
 
 async function readFacts(central: Runner, name: string): Promise<LifecycleFacts> {
-  const { id: tenantId, slug, state, plan } = await requireTenant(central, name, `show tenant "${name}"`)
+  const { id: tenantId, slug, state, plan, home } = await requireTenant(central, name, `show tenant "${name}"`)
   const { rows } = await central.query<FactsRow>(FACTS, [tenantId])
   const row = rows[0] as FactsRow
   const { kind, cause, suspended_by, since, run, reason, requested_by, requested_at, export_reference } = row
@@ -120,6 +132,8 @@ async function readFacts(central: Runner, name: string): Promise<LifecycleFacts>
     slug,
     state,
     plan,
+    region: row.region ?? undefined,
+    livesIn: home?.region,
     suspension: kind === null ? undefined : { kind, cause, by: suspended_by, since },
     offboarding:
       run === null

@@ -50,6 +50,10 @@ export interface MoveRecord {
   readonly progress: MoveProgress
   readonly requestedBy: string
   readonly reason: string
+  /** The bulk move it is part of. */
+  readonly bulk: string | undefined
+  /** True when somebody said that it may take the tenant out of its region. */
+  readonly outsideRegion: boolean
   /** Why it was aborted, or what it failed with the last time. */
   readonly error: string | undefined
   readonly startedAt: Date
@@ -69,6 +73,8 @@ interface MoveRow {
   readonly progress: MoveProgress
   readonly requested_by: string
   readonly reason: string
+  readonly bulk_name: string | null
+  readonly outside_region: boolean
   readonly error: string | null
   readonly started_at: Date
   readonly switched_at: Date | null
@@ -77,7 +83,7 @@ interface MoveRow {
 
 const SELECT = 'select m.*, t.slug from rowhouse.move m join rowhouse.tenant t on t.id = m.tenant_id'
 
-type Runner = Pick<pg.ClientBase, 'query'>
+export type Runner = Pick<pg.ClientBase, 'query'>
 
 /** Returns moves, newest first; those of one tenant where a slug or id is given. */
 export async function listMoves(connections: OperatorConnections, tenant?: string): Promise<MoveRecord[]> {
@@ -144,6 +150,8 @@ function toRecord(row: MoveRow): MoveRecord {
     progress: row.progress,
     requestedBy: row.requested_by,
     reason: row.reason,
+    bulk: row.bulk_name ?? undefined,
+    outsideRegion: row.outside_region,
     error: row.error ?? undefined,
     startedAt: row.started_at,
     switchedAt: row.switched_at ?? undefined,

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Logger, TenantError } from 'rowhouse'
+import { assertNotHeld } from '../lifecycle/legal-hold.ts'
+import type { CompiledRules } from '../placing/compile-rules.ts'
 import type { RunStep } from '../provision/journal.ts'
 import { bringUpToDate, hasNamespace, makeNamespace, type Workshop } from '../provision/namespace.ts'
 import type { ChosenHome } from '../provision/register.ts'
@@ -16,6 +18,8 @@ import { catchUp, catchUpAndCompare, copyAll } from './transfer.ts'
 
 /** What moves are done with. */
 export interface Mover extends Workshop {
+  /** What a move is held to. */
+  readonly rules: CompiledRules
   readonly log: Logger
   /** After this long, transactions of the tenant that do not end are ended at the cut, in milliseconds. */
   readonly cancelAfterMs: number
@@ -74,6 +78,8 @@ export async function completeMove(mover: Mover, id: string, run: RunStep): Prom
     await run('complete', async () => {
       const { connections } = mover
       const move = await read(mover, id)
+      // A hold may have been placed since the removal began: what is left of the old home is kept.
+      await assertNotHeld(connections.central, move.tenantId, `complete the move of tenant "${move.slug}"`)
       await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id), true)
       if (await hasNamespace(mover, { ...toChosen(move), ...move.source })) {
         await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, false)

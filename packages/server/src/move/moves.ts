@@ -1,34 +1,16 @@
-import { randomUUID } from 'node:crypto'
-import { TenantError, type TenantId } from 'rowhouse'
+import { TenantError } from 'rowhouse'
 import type { TenantAdmin } from 'rowhouse/install'
-import { requirePerson, requireReason } from '../lifecycle/who-and-why.ts'
-import type { Model } from '../placing/placement-rules.ts'
+import { assertNotHeld } from '../lifecycle/legal-hold.ts'
+import { toLifecycleError } from '../lifecycle/lifecycle-error.ts'
 import { defineWork, type Journal } from '../provision/journal.ts'
 import { revive } from '../provision/run-outcome.ts'
-import { homeName } from '../registry/home-name.ts'
 import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
-import {
-  findOpenMove,
-  listMoves,
-  type MoveHome,
-  type MoveRecord,
-  type MoveState,
-  noteMove,
-  readMove,
-} from './move-record.ts'
+import { assertAllowed } from './assert-allowed.ts'
+import { type BulkMoves, createBulkMoves } from './bulk/bulk-moves.ts'
+import { enterMove, inspectMove, type MoveRequest } from './enter-move.ts'
+import { listMoves, type MoveHome, type MoveRecord, type MoveState, noteMove, readMove } from './move-record.ts'
 import { completeMove, type MoveOutcome, type Mover, moveTenant, revertMove } from './mover.ts'
-import { assertMovable, impossible, pairTables, tablesOf } from './preflight.ts'
-
-/** Where a tenant shall live from now on. */
-export interface MoveRequest {
-  /** Slug or id. */
-  readonly tenant: string
-  readonly to: { readonly model: Model; readonly server: string }
-  /** Why, for people, 3 to 1,000 characters. */
-  readonly reason: string
-  /** Who asked for it, 1 to 200 characters. */
-  readonly requestedBy: string
-}
+import { tablesOf } from './preflight.ts'
 
 /** What a move would do, step by step; nothing has been made. */
 export interface MovePlan {
@@ -37,6 +19,10 @@ export interface MovePlan {
   readonly target: MoveHome
   readonly tables: readonly { readonly name: string; readonly rows: number; readonly bytes: number }[]
   readonly steps: readonly string[]
+  /** Where the data lie now and where they would. */
+  readonly regions: { readonly from: string; readonly to: string }
+  /** What speaks against the move and does not forbid it: rules that choose otherwise, a legal hold, a region that is left. */
+  readonly warnings: readonly string[]
 }
 
 /**
@@ -66,9 +52,15 @@ export interface Moves {
   resume(id: string): Promise<MoveRecord>
   /** Ends a move before the switch. */
   abort(id: string): Promise<MoveRecord>
+  /** Many tenants as one. */
+  readonly many: BulkMoves
   /** Brings a switched tenant back, with what it wrote since. */
   revert(id: string): Promise<MoveRecord>
-  /** Removes the old home. */
+  /**
+   * Removes the old home.
+   *
+   * @throws {TenantError} `ERR_TENANT_HELD` while the tenant is under legal hold: its old home is kept with it
+   */
   complete(id: string): Promise<MoveRecord>
 }
 
@@ -97,13 +89,15 @@ const completeWork = defineWork<{ id: string }, MoveOutcome>('complete-move', ({
 export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin): Moves {
   const { connections } = mover
   const find = (id: string) => connections.transact(CENTRAL, (client) => readMove(client, id))
+  const carryOn = async (id: string) => throwUnless(await journal.run(moveWork, `move:${id}`, { id }))
   const wish = (id: string, wanted: 'pause' | 'abort' | null, verb: string) =>
     setWish(connections, id, wanted, verb).then(() => find(id))
-  return {
+  const moves: Omit<Moves, 'many'> = {
     plan: async (request) => plan(mover, tenants, request),
     start: async (request) => {
-      const id = await enter(mover, await assertPossible(mover, tenants, request), request)
-      throwUnless(await journal.run(moveWork, `move:${id}`, { id }))
+      const { ends, rows } = await look(mover, tenants, request)
+      const id = await enterMove(mover, ends, request, { rows })
+      await carryOn(id)
       return find(id)
     },
     list: (tenant) => listMoves(connections, tenant),
@@ -118,20 +112,16 @@ export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin
     },
     complete: async (id) => {
       const move = await requireState(connections, id, ['switched', 'completing'], 'complete')
-      await noteMove(connections, id, { state: 'completing' })
+      const action = `complete the move of tenant "${move.slug}"`
+      await assertNotHeld(connections.central, move.tenantId, action)
+      await noteMove(connections, id, { state: 'completing' }).catch((error) => {
+        throw toLifecycleError(error, action)
+      })
       throwUnless(await journal.run(completeWork, `complete:${id}:${move.changedAt.getTime()}`, { id }))
       return find(id)
     },
   }
-}
-
-/** A tenant and the two homes of a move of it. */
-interface Ends {
-  readonly id: TenantId
-  readonly slug: string
-  readonly epoch: number
-  readonly source: MoveHome
-  readonly target: MoveHome
+  return { ...moves, many: createBulkMoves(mover, tenants, { ...moves, carryOn }) }
 }
 
 const STEPS = (source: MoveHome, target: MoveHome) => [
@@ -145,9 +135,19 @@ const STEPS = (source: MoveHome, target: MoveHome) => [
 ]
 
 async function plan(mover: Mover, tenants: TenantAdmin, request: MoveRequest): Promise<MovePlan> {
+  const { ends, tables, rows } = await look(mover, tenants, request)
+  const { slug, source, target } = ends
+  const { outsideRegion = false } = request
+  const { central } = mover.connections
+  const { regions, warnings } = await assertAllowed(central, mover.rules, ends, { outsideRegion, rows })
+  return { slug, source, target, tables, steps: STEPS(source, target), regions, warnings }
+}
+
+async function look(mover: Mover, tenants: TenantAdmin, request: MoveRequest) {
   const { connections } = mover
-  const { id, slug, source, target } = await assertPossible(mover, tenants, request)
-  const tables = []
+  const ends = await inspectMove(mover, tenants, request)
+  const { id, source } = ends
+  const tables: { name: string; rows: number; bytes: number }[] = []
   for (const { name, from, oid } of await tablesOf(connections, source)) {
     const { rows } = await connections.use(source, (client) =>
       client.query<{ rows: number; bytes: string }>(
@@ -158,61 +158,7 @@ async function plan(mover: Mover, tenants: TenantAdmin, request: MoveRequest): P
     )
     tables.push({ name, rows: rows[0]?.rows ?? 0, bytes: Number(rows[0]?.bytes ?? 0) })
   }
-  return { slug, source, target, tables, steps: STEPS(source, target) }
-}
-
-/** Looks at everything a move needs before anything is made. */
-async function assertPossible({ connections }: Mover, tenants: TenantAdmin, request: MoveRequest): Promise<Ends> {
-  const ends = await readEnds(tenants, request)
-  const { id, source, target } = ends
-  if ((await connections.transact(CENTRAL, (client) => findOpenMove(client, id))) !== undefined) throw notOver()
-  await assertMovable(connections, source, target)
-  // A home that is made by the move is built from the same migrations.
-  if (target.model === 'pooled') await pairTables(connections, source, target)
-  return ends
-}
-
-function notOver(): TenantError {
-  return impossible('another move of it is not over; complete, revert or abort that one first')
-}
-
-async function readEnds(tenants: TenantAdmin, { tenant, to }: MoveRequest): Promise<Ends> {
-  const { id, slug, state, placement, epoch } = await requireTenant(tenants, tenant)
-  if (state !== 'active' && state !== 'suspended') throw impossible(`it is ${state}`)
-  const { server, model, database, schema } = placement
-  const name = homeName(id)
-  const target: MoveHome = {
-    server: to.server,
-    model: to.model,
-    database: to.model === 'database' ? name : undefined,
-    schema: to.model === 'schema' ? name : undefined,
-  }
-  return { id, slug, epoch, source: { server, model, database, schema } as MoveHome, target }
-}
-
-async function requireTenant(tenants: TenantAdmin, tenant: string) {
-  const found = await tenants.find(tenant)
-  if (found !== undefined) return found
-  throw new TenantError('ERR_TENANT_NOT_FOUND', `Cannot move tenant "${tenant}": it does not exist`)
-}
-
-/** Enters the move: from here on everything it makes belongs to a row of the registry. */
-async function enter({ connections }: Mover, ends: Ends, request: MoveRequest): Promise<string> {
-  const reason = requireReason(request.reason, 'move the tenant')
-  const requestedBy = requirePerson(request.requestedBy, 'move the tenant')
-  const id = randomUUID()
-  await connections
-    .transact(CENTRAL, (client) =>
-      client.query(
-        `insert into rowhouse.move (id, tenant_id, state, source, target, epoch, requested_by, reason)
-         values ($1, $2, 'planned', $3, $4, $5, $6, $7)`,
-        [id, ends.id, ends.source, ends.target, ends.epoch, requestedBy, reason],
-      ),
-    )
-    .catch((error) => {
-      throw (error as { constraint?: unknown }).constraint === 'move_open_idx' ? notOver() : error
-    })
-  return id
+  return { ends, tables, rows: tables.reduce((sum, table) => sum + table.rows, 0) }
 }
 
 async function requireState(

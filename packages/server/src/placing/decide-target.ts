@@ -62,6 +62,21 @@ export function decideTarget(rules: CompiledRules, request: PlacementRequest): T
   return { verdicts, target: resolveTarget(base, demands, request) }
 }
 
+/**
+ * Tells in which way a place is less than what the rules that bind demand of it; undefined when it is enough. Rules that
+ * do not bind are not asked.
+ *
+ * @throws {PlacementError} `ERR_PLACEMENT_RULE_FAILED`, `ERR_PLACEMENT_IMPOSSIBLE` when they contradict each other
+ */
+export function findBreach(
+  rules: CompiledRules,
+  tenant: TenantToPlace,
+  place: Required<Pick<PlacementTarget, 'model' | 'region' | 'server' | 'kind'>>,
+): string | undefined {
+  const binding = rules.rules.filter((rule) => rule.require === true && rule.matches(tenant))
+  return findShortfall(place, mergeDemands(binding, tenant))
+}
+
 function resolveTarget(
   base: PlacementTarget & { readonly name: string },
   demands: Demands,

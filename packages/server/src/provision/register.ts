@@ -20,7 +20,7 @@ export interface ChosenHome extends HomeAddress {
 }
 
 /** One at a time: between counting tenants and entering one nobody else may take the last place. */
-const PLACING_LOCK = 7_262_374_402
+export const PLACING_LOCK = 7_262_374_402
 
 const FIRST_KEY_VERSION = 1
 
@@ -45,9 +45,19 @@ export function register(
     const claimed = choice.standby && !job.forStandby ? await claim(client, job, choice) : undefined
     if (claimed !== undefined) return claimed
     const home = toHome(job, choice)
-    const tenant = `insert into rowhouse.tenant (id, slug, name, state, plan, ring, labels, request) values ($1, $2, $3, 'provisioning', $4, $5, $6, $7)`
+    const tenant = `insert into rowhouse.tenant (id, slug, name, state, plan, ring, labels, request, region, compliance) values ($1, $2, $3, 'provisioning', $4, $5, $6, $7, nullif($8, ''), $9)`
     await client
-      .query(tenant, [job.tenantId, job.slug, job.name, job.plan, job.ring, job.labels, job.idempotencyKey])
+      .query(tenant, [
+        job.tenantId,
+        job.slug,
+        job.name,
+        job.plan,
+        job.ring,
+        job.labels,
+        job.idempotencyKey,
+        job.region,
+        job.compliance,
+      ])
       .catch((error) => {
         throw explainTaken(error, job.slug)
       })
@@ -76,13 +86,25 @@ async function claim(
 ): Promise<ChosenHome | undefined> {
   const { rows } = await client
     .query<RegisteredHome>(
-      `update rowhouse.tenant t set slug = $3, name = $4, state = 'provisioning', plan = $5, ring = $6, labels = $7, request = $8
+      `update rowhouse.tenant t set slug = $3, name = $4, state = 'provisioning', plan = $5, ring = $6, labels = $7, request = $8,
+              region = nullif($9, ''), compliance = $10
          from rowhouse.placement p
         where p.tenant_id = t.id and t.id = (
           select w.id from rowhouse.tenant w join rowhouse.placement q on q.tenant_id = w.id
            where w.state = 'standby' and q.server = $1 and q.model = $2 order by w.created_at limit 1 for update of w skip locked)
         returning t.id, t.slug, t.state, p.server, p.model, p.database_name, p.schema_name`,
-      [choice.server, choice.model, job.slug, job.name, job.plan, job.ring, job.labels, job.idempotencyKey],
+      [
+        choice.server,
+        choice.model,
+        job.slug,
+        job.name,
+        job.plan,
+        job.ring,
+        job.labels,
+        job.idempotencyKey,
+        job.region,
+        job.compliance,
+      ],
     )
     .catch((error) => {
       throw explainTaken(error, job.slug)
