@@ -1,7 +1,7 @@
 import { ArtefactError, isRowhouseError } from 'rowhouse'
 import type { FileSink } from './frames.ts'
 
-/** The file that makes a folder an artefact: written last. */
+/** Name of the file that makes a folder an artefact: written last. */
 export const MANIFEST = 'manifest.json'
 
 /**
