@@ -1,12 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { type ArtefactWriter, MANIFEST } from 'rowhouse-server'
+import { ARTEFACT_FILE, type ArtefactWriter, MANIFEST } from 'rowhouse-server'
 import type { Bucket } from './bucket.ts'
 import { deleteObjects, listObjects } from './objects.ts'
 import { isRefusal, toStoreError } from './s3-error.ts'
 import { beginUpload, type FileUpload, findWriter } from './upload-file.ts'
-
-/** Names of an artefact's files: none leads out of it. */
-export const FILE_NAME = /^[0-9A-Za-z][0-9A-Za-z.-]{0,99}$/
 
 /**
  * Begins an artefact. Its files lie where they will be read, and nobody looks for them there before the manifest, which is
@@ -29,7 +26,7 @@ export async function beginArtefact(place: Bucket, name: string): Promise<Artefa
   const written: string[] = []
   let state: 'open' | 'unknown' | 'committed' = 'open'
   const open = async (file: string) => {
-    if (!FILE_NAME.test(file)) throw new Error(`"${file}" is no name of a file`)
+    if (!ARTEFACT_FILE.test(file)) throw new Error(`"${file}" is no name of a file`)
     const key = `${folder}${file}`
     const upload = beginUpload(place, key, writer)
     running.add(upload)

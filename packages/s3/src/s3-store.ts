@@ -1,7 +1,7 @@
 import { type _Object, type MultipartUpload, S3Client } from '@aws-sdk/client-s3'
 import { ArtefactError } from 'rowhouse'
-import { ARTEFACT_NAME, type ArtefactStore, MANIFEST } from 'rowhouse-server'
-import { beginArtefact, FILE_NAME } from './begin-artefact.ts'
+import { ARTEFACT_FILE, ARTEFACT_NAME, type ArtefactStore, MANIFEST } from 'rowhouse-server'
+import { beginArtefact } from './begin-artefact.ts'
 import { type Bucket, requireBucketName, requirePrefix } from './bucket.ts'
 import { abortUpload, deleteObjects, lastPartAt, listObjects, listUploads } from './objects.ts'
 import { readObject } from './read-object.ts'
@@ -90,7 +90,7 @@ async function list(place: Bucket, tenantId: string | undefined): Promise<string
 async function* read(place: Bucket, name: string, file: string): AsyncGenerator<Buffer> {
   try {
     requireName(name)
-    if (!FILE_NAME.test(file)) throw gone(name, file)
+    if (!ARTEFACT_FILE.test(file)) throw gone(name, file)
     yield* readObject(place, `${place.prefix}${name}/${file}`)
   } catch (error) {
     if (!isNoSuchKey(error)) throw toStoreError(`read "${file}" of "${name}"`, place.bucket, error)
