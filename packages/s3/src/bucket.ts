@@ -15,6 +15,8 @@ const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 const ACCESS_POINT = /^arn:[a-z-]+:s3[a-z-]*:\S+$/
 /** Keys have 1,024 bytes at most; an artefact's own part takes some 80 of them. */
 const MAX_PREFIX_BYTES = 900
+/** Control characters come back from lists as something else; a backslash is a slash to some. */
+const UNLISTED = /[\p{Cc}\\]/u
 
 /** @throws {ConfigError} `ERR_CONFIG_INVALID` */
 export function requireBucketName(bucket: string): string {
@@ -35,8 +37,7 @@ export function requirePrefix(prefix: string): string {
   const trimmed = prefix.replace(/^\/|\/$/g, '')
   if (trimmed === '') return ''
   const parts = trimmed.split('/')
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: no service lists keys with control characters as they are
-  const isPlain = (part: string) => part !== '' && part !== '.' && part !== '..' && !/[\u0000-\u001f\u007f\\]/.test(part)
+  const isPlain = (part: string) => part !== '' && part !== '.' && part !== '..' && !UNLISTED.test(part)
   if (parts.every(isPlain) && Buffer.byteLength(trimmed) <= MAX_PREFIX_BYTES) return `${trimmed}/`
   throw new ConfigError(
     'ERR_CONFIG_INVALID',

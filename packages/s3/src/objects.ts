@@ -16,7 +16,11 @@ const DELETE_AT_ONCE = 1_000
 export async function* listObjects({ client, bucket }: Bucket, prefix: string): AsyncGenerator<_Object> {
   for (let token: string | undefined; ; ) {
     const page = await client.send(
-      new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ...(token !== undefined && { ContinuationToken: token }) }),
+      new ListObjectsV2Command({
+        Bucket: bucket,
+        Prefix: prefix,
+        ...(token !== undefined && { ContinuationToken: token }),
+      }),
     )
     yield* page.Contents ?? []
     token = page.NextContinuationToken

@@ -1,8 +1,9 @@
 import { GetObjectCommand } from '@aws-sdk/client-s3'
 import type { Bucket } from './bucket.ts'
 
-/** How often a download that broke off is taken up again without a byte in between. */
+/** How often a download that broke off is taken up again without this much in between. */
 const RESUMES = 4
+const PROGRESS_BYTES = 1024 * 1024
 
 /**
  * Yields the bytes of an object. What breaks off goes on where it stopped, and only in the same object: its ETag has to be the
@@ -21,12 +22,13 @@ export async function* readObject({ client, bucket }: Bucket, key: string): Asyn
       }),
     )
     etag = part.ETag
+    const start = got
     const end = got + (part.ContentLength ?? Number.NaN)
     const body = part.Body as unknown as AsyncIterable<Buffer>
     try {
       for await (const chunk of body) {
         got += chunk.length
-        left = RESUMES
+        if (got - start >= PROGRESS_BYTES) left = RESUMES
         yield chunk
       }
       // A connection that is closed early looks like the end of the stream to some.

@@ -13,7 +13,13 @@ interface ServiceError {
 const DENIED = ['AccessDenied', 'Forbidden', 'InvalidAccessKeyId', 'SignatureDoesNotMatch', 'AllAccessDisabled']
 const OVER = ['ExpiredToken', 'TokenRefreshRequired', 'InvalidToken']
 const ELSEWHERE = ['PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException']
-const SLOW = ['SlowDown', 'ServiceUnavailable', 'ThrottlingException', 'TooManyRequestsException', 'RequestLimitExceeded']
+const SLOW = [
+  'SlowDown',
+  'ServiceUnavailable',
+  'ThrottlingException',
+  'TooManyRequestsException',
+  'RequestLimitExceeded',
+]
 const TAKEN = ['PreconditionFailed', 'ConditionalRequestConflict']
 
 export function isNoSuchKey(error: unknown): boolean {

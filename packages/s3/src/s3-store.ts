@@ -80,7 +80,10 @@ function toBucket({ bucket, prefix = '', partMiB = 16, maxAttempts = 5, ...rest 
 
 async function list(place: Bucket, tenantId: string | undefined): Promise<string[]> {
   const found: string[] = []
-  for await (const { Key = '' } of listObjects(place, `${place.prefix}${tenantId === undefined ? '' : `${tenantId}/`}`)) {
+  for await (const { Key = '' } of listObjects(
+    place,
+    `${place.prefix}${tenantId === undefined ? '' : `${tenantId}/`}`,
+  )) {
     const { name, file } = splitKey(place, Key)
     if (file === MANIFEST) found.push(name)
   }
@@ -94,7 +97,9 @@ async function* read(place: Bucket, name: string, file: string): AsyncGenerator<
     yield* readObject(place, `${place.prefix}${name}/${file}`)
   } catch (error) {
     if (!isNoSuchKey(error)) throw toStoreError(`read "${file}" of "${name}"`, place.bucket, error)
-    throw file === MANIFEST ? notFound(name, `no backup of this name is in ${urlOf(place)}`, error) : gone(name, file, error)
+    throw file === MANIFEST
+      ? notFound(name, `no backup of this name is in ${urlOf(place)}`, error)
+      : gone(name, file, error)
   }
 }
 
@@ -168,7 +173,9 @@ function splitKey({ prefix }: Bucket, key: string): { name: string; file: string
   const path = key.slice(prefix.length)
   const end = path.lastIndexOf('/')
   const name = path.slice(0, Math.max(end, 0))
-  return key.startsWith(prefix) && ARTEFACT_NAME.test(name) ? { name, file: path.slice(end + 1) } : { name: '', file: '' }
+  return key.startsWith(prefix) && ARTEFACT_NAME.test(name)
+    ? { name, file: path.slice(end + 1) }
+    : { name: '', file: '' }
 }
 
 function requireName(name: string): string {

@@ -8,6 +8,7 @@ export interface Fault {
   readonly status?: number
   readonly code?: string
   readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
   /** The connection is closed: before the service hears of it, when it has done it, or after so many bytes of the answer. */
   readonly cut?: 'request' | 'answer' | number
   /** The body is read and forgotten: for files that are larger than the memory of this process. */
@@ -29,9 +30,11 @@ export interface S3Service {
   fault: (call: Call) => Fault | undefined
   /** Whether `If-None-Match` is heeded. */
   conditional: boolean
+  /** Most keys in one page of a list. */
+  pageKeys: number
   /** Keys of uploads that are neither completed nor aborted. */
   openUploads(): string[]
-  calls: Call[]
+  readonly calls: Call[]
   stop(): Promise<void>
 }
 
@@ -50,6 +53,7 @@ export async function startS3Service(bucket = 'backups'): Promise<S3Service> {
   const service = {
     bucket,
     conditional: true,
+    pageKeys: 1_000,
     fault: (_: Call): Fault | undefined => undefined,
     calls: [] as Call[],
     openUploads: () => [...uploads.values()].map(({ key }) => key),
@@ -77,8 +81,9 @@ export async function startS3Service(bucket = 'backups'): Promise<S3Service> {
       return
     }
     const body = await collect(incoming)
+    if (url.searchParams.get('list-type') === '2') url.searchParams.set('max-keys', String(service.pageKeys))
     if (fault.status !== undefined) {
-      refuse(outgoing, fault.status, fault.code ?? '', fault.headers)
+      refuse(outgoing, fault.status, fault.code ?? '', fault.headers, fault.body)
       return
     }
     if (call.method === 'GET' && call.key === '' && url.searchParams.has('uploads')) {

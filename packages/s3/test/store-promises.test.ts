@@ -90,7 +90,10 @@ const WEAK: Readonly<Record<string, readonly [breaks: RegExp, Weakness]>> = {
     /^keeps nothing/,
     weaken((store) => ({ begin: async (name) => ({ ...(await store.begin(name)), abort: async () => {} }) })),
   ],
-  'lists in no order': [/^lists oldest/, weaken((store) => ({ list: async (tenant) => (await store.list(tenant)).reverse() }))],
+  'lists in no order': [
+    /^lists oldest/,
+    weaken((store) => ({ list: async (tenant) => (await store.list(tenant)).reverse() })),
+  ],
   'lists all tenants': [/^lists oldest/, weaken((store) => ({ list: () => store.list() }))],
   'removes nothing': [/^removes one/, weaken(() => ({ remove: async () => {} }))],
   'sweeps nothing': [/^sweeps/, weaken(() => ({ sweep: async () => 0 }))],

@@ -14,7 +14,7 @@ const OTHER = '01890000-0000-7000-8000-00000000000b'
 const PAST = new Date(0)
 /** Later than everything a test writes. */
 const AFTER = new Date('2999-01-01')
-const LARGE = 11 * 1024 * 1024 + 17
+const LARGE = 6 * 1024 * 1024 + 17
 
 export function nameOf(second: number, tenant = TENANT): string {
   return `${tenant}/20260704T0215${String(second).padStart(2, '0')}Z-${randomUUID().slice(0, 8)}`

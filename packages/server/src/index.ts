@@ -12,7 +12,13 @@ export type { TableReading } from './advise/read-table.ts'
 export type { ClassAdvice, Reason } from './advise/tenant-classes.ts'
 
 // Backups of one tenant
-export { ARTEFACT_FILE, ARTEFACT_NAME, type ArtefactStore, type ArtefactWriter, MANIFEST } from './backup/artefact-store.ts'
+export {
+  ARTEFACT_FILE,
+  ARTEFACT_NAME,
+  type ArtefactStore,
+  type ArtefactWriter,
+  MANIFEST,
+} from './backup/artefact-store.ts'
 export { type Backups, type BackupsOptions, type ListedBackup, openBackups } from './backup/backups.ts'
 export type { BackupOptions, BackupReport, TableProgress } from './backup/create-backup.ts'
 export type { TableDiff } from './backup/diff-backup.ts'
