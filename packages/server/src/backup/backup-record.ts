@@ -63,11 +63,16 @@ export async function readDrillAges(connections: Recorder): Promise<ReadonlyMap<
   return new Map(rows.map(({ tenant_id, age_ms }) => [tenant_id, age_ms]))
 }
 
-/** Forgets that artefacts were made which are no more. That they were rehearsed stays. */
+/**
+ * Forgets that artefacts were made which are no more. That they were rehearsed stays, and of each tenant the first one: since
+ * when there was something to rehearse.
+ */
 export async function forgetBackups(connections: Recorder, removed: readonly string[]): Promise<void> {
-  const text = `delete from rowhouse.backup_event
-                 where kind = 'backup' and (artefact = any ($1)
-                    or outcome = 'failed' and at < clock_timestamp() - make_interval(days => $2))`
+  const text = `delete from rowhouse.backup_event e
+                 where e.kind = 'backup' and (e.artefact = any ($1) and exists (
+                         select from rowhouse.backup_event f
+                          where f.tenant_id = e.tenant_id and f.kind = 'backup' and f.outcome = 'good' and f.id < e.id)
+                    or e.outcome = 'failed' and e.at < clock_timestamp() - make_interval(days => $2))`
   await connections.transact(CENTRAL, (central) => central.query(text, [removed, KEPT_FAILURE_DAYS]))
 }
 
