@@ -59,7 +59,7 @@ export const restoreNotRehearsed: Rule = {
       // Mended since.
       `${settle()};\n${event('drill', 2, 'ERR_ARTEFACT_DAMAGED')};\n${event('drill', 1)}`,
       // Who has left is restored no more.
-      `${settle({ state: 'offboarding' })};\n${event('backup', MAX_DAYS + 1)};\n${event('drill', 1, 'ERR_ARTEFACT_DAMAGED')}`,
+      `${settle()};\nupdate rowhouse.tenant set state = 'offboarding' where id = '${FIRST_TENANT}';\n${event('backup', MAX_DAYS + 1)};\n${event('drill', 1, 'ERR_ARTEFACT_DAMAGED')}`,
     ],
   },
 }
