@@ -66,6 +66,7 @@ export default defineConfig({
       ...proofOnOlderServers(),
       ...placementProjects(),
       withServer('server', ['packages/server/test/**/*.test.ts'], '18', slow),
+      withoutServer('s3', ['packages/s3/test/**/*.test.ts']),
       withoutServer('eslint-plugin', ['packages/eslint-plugin/test/**/*.test.ts']),
       withServer('cli', ['packages/cli/test/**/*.test.ts'], '18'),
       withServer('examples', ['examples/*/test/**/*.test.ts'], '18'),

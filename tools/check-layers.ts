@@ -15,7 +15,16 @@ const PACKAGE_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'packages/core': [],
   'packages/embedded': [],
   // `rowhouse demo` starts the example of the checkout; it is loaded when asked for, and published without.
-  'packages/cli': ['packages/core', 'packages/embedded', 'packages/proof', 'packages/server', 'examples/freight'],
+  'packages/cli': [
+    'packages/core',
+    'packages/embedded',
+    'packages/proof',
+    'packages/server',
+    'packages/s3',
+    'examples/freight',
+  ],
+  // Loaded when a store is a bucket, and published without.
+  'packages/s3': ['packages/core', 'packages/server'],
   'packages/server': ['packages/core'],
   // What judges the core reaches it as its users do.
   'packages/proof': ['packages/core'],

@@ -12,7 +12,13 @@ export type { TableReading } from './advise/read-table.ts'
 export type { ClassAdvice, Reason } from './advise/tenant-classes.ts'
 
 // Backups of one tenant
-export type { ArtefactStore, ArtefactWriter } from './backup/artefact-store.ts'
+export {
+  ARTEFACT_FILE,
+  ARTEFACT_NAME,
+  type ArtefactStore,
+  type ArtefactWriter,
+  MANIFEST,
+} from './backup/artefact-store.ts'
 export { type Backups, type BackupsOptions, type ListedBackup, openBackups } from './backup/backups.ts'
 export type { BackupOptions, BackupReport, TableProgress } from './backup/create-backup.ts'
 export type { TableDiff } from './backup/diff-backup.ts'
@@ -20,6 +26,8 @@ export type { DrillReport } from './backup/drill-backup.ts'
 export type { ExportFormat, ExportReport } from './backup/export-tenant.ts'
 export { type ExportToFolderOptions, exportToFolder } from './backup/export-to-folder.ts'
 export { folderStore } from './backup/folder-store.ts'
+export type { FileSink } from './backup/frames.ts'
+export type { KeepFailure, KeepOptions, KeepReport, KeptTenant } from './backup/keep-backups.ts'
 export type { MergedTable, MergeOptions } from './backup/merge-backup.ts'
 export type { RestoreOptions, RestoreReport } from './backup/restore-backup.ts'
 export type { PruneReport, Retention } from './backup/retention.ts'

@@ -1,7 +1,7 @@
 import { isAbsolute, join } from 'node:path'
 import { ConfigError } from 'rowhouse'
 import { createTenantAdmin } from 'rowhouse/install'
-import type { Backups, TableProgress } from 'rowhouse-server'
+import type { ArtefactStore, Backups, TableProgress } from 'rowhouse-server'
 import type { Io } from '../command.ts'
 import { type ConfigFlags, configFlags, loadServer } from '../control-plane.ts'
 import { progressLine } from '../progress.ts'
@@ -19,7 +19,7 @@ export const backupFlags = {
     parse: String,
     optional: true,
     placeholder: 'folder',
-    brief: 'Folder of the backups [default = ROWHOUSE_BACKUPS]',
+    brief: 'Folder of the backups, or s3://bucket/prefix [default = ROWHOUSE_BACKUPS]',
   },
 } as const
 
@@ -31,14 +31,14 @@ export async function withBackups<T>(io: Io, flags: BackupFlags, work: (backups:
       'ERR_CONFIG_INVALID',
       'Cannot work with backups: no folder is named; give --store, or set ROWHOUSE_BACKUPS',
     )
-  const { findConfig, folderStore, openBackups } = await loadServer()
+  const { findConfig, openBackups } = await loadServer()
   const folder = io.cwd ?? process.cwd()
   // Only a rehearsal needs the migrations; who backs up need not stand in the project.
   const config = await findConfig(folder, flags.config)
   const migrations = config?.migrations
   const backups = await openBackups({
     ...adminSettings(io.env, flags),
-    store: folderStore(inFolder(io, store)),
+    store: await openStore(io, store),
     ...(migrations !== undefined && { migrations }),
   })
   try {
@@ -46,6 +46,34 @@ export async function withBackups<T>(io: Io, flags: BackupFlags, work: (backups:
   } finally {
     await backups.close()
   }
+}
+
+/** What was named begins with a scheme, as no folder does that somebody means. */
+const SCHEME = /^([a-z][a-z0-9+.-]+):\/\//i
+
+async function openStore(io: Io, named: string): Promise<ArtefactStore> {
+  const scheme = SCHEME.exec(named)?.[1]
+  if (scheme === undefined) return (await loadServer()).folderStore(inFolder(io, named))
+  if (scheme !== 's3')
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot keep backups in "${named}": wanted a folder, or s3://bucket/prefix`,
+    )
+  const { s3Store } = await loadS3(named)
+  const [bucket = '', ...prefix] = named.slice('s3://'.length).split('/')
+  return s3Store({ bucket, prefix: prefix.join('/') })
+}
+
+/** Loaded where a store is a bucket: who keeps backups in folders need not have it. */
+function loadS3(named: string): Promise<typeof import('rowhouse-s3')> {
+  return import('rowhouse-s3').catch((cause: { code?: string }) => {
+    if (cause.code !== 'ERR_MODULE_NOT_FOUND') throw cause
+    throw new ConfigError(
+      'ERR_CONFIG_INVALID',
+      `Cannot keep backups in "${named}": the package rowhouse-s3 is not installed; install it beside rowhouse-cli`,
+      { cause },
+    )
+  })
 }
 
 /** A path somebody typed starts from the folder the command runs in. */

@@ -5,6 +5,7 @@ import { FINDINGS, UsageError } from '../exit-code.ts'
 import { printJson, printRows } from '../print.ts'
 import { countText, durationText, toned } from '../terminal.ts'
 import { diffCommand, restoreCommand } from './backup-restore.ts'
+import { runCommand } from './backup-run.ts'
 import {
   type BackupFlags,
   backupFlags,
@@ -250,6 +251,16 @@ function figures({ tenant, tables, rows, bytes, ms }: BackupReport): string {
 }
 
 export const backupRoutes = buildRouteMap({
-  routes: { create, list, verify, restore: restoreCommand, diff: diffCommand, export: exportCommand, drill, prune },
-  docs: { brief: 'Backups of one tenant: create, list, verify, restore, diff, export, drill, prune' },
+  routes: {
+    create,
+    list,
+    verify,
+    restore: restoreCommand,
+    diff: diffCommand,
+    export: exportCommand,
+    drill,
+    prune,
+    run: runCommand,
+  },
+  docs: { brief: 'Backups of tenants: create, list, verify, restore, diff, export, drill, prune, run' },
 })

@@ -1,7 +1,7 @@
 import { ArtefactError, isRowhouseError } from 'rowhouse'
 import type { FileSink } from './frames.ts'
 
-/** The file that makes a folder an artefact: written last. */
+/** Name of the file that makes a folder an artefact: written last. */
 export const MANIFEST = 'manifest.json'
 
 /**
@@ -31,6 +31,9 @@ export interface ArtefactWriter {
 
 /** Shape of a name, so that none leads out of the store. */
 export const ARTEFACT_NAME = /^[0-9a-f-]{36}\/\d{8}T\d{6}Z-[0-9a-f]{8}$/
+
+/** Shape of the name of an artefact's file, for the same reason. */
+export const ARTEFACT_FILE = /^[0-9A-Za-z][0-9A-Za-z.-]{0,99}$/
 
 /** Gives what a store fails with a code, whatever the store is. */
 export function withCodes(store: ArtefactStore): ArtefactStore {

@@ -5,12 +5,15 @@ import type { ProvisioningRequest } from '../provision/provisioning-request.ts'
 import { assertCentral } from '../registry/open-registry.ts'
 import { OperatorConnections } from '../registry/operator-connections.ts'
 import { type ArtefactStore, withCodes } from './artefact-store.ts'
-import { type BackupOptions, type BackupReport, createBackup, summaryOf, type TableProgress } from './create-backup.ts'
+import { forgetBackups } from './backup-record.ts'
+import { type BackupOptions, type BackupReport, summaryOf, type TableProgress } from './create-backup.ts'
 import { diffBackup, type TableDiff } from './diff-backup.ts'
-import { type DrillReport, drillBackup } from './drill-backup.ts'
+import type { DrillReport } from './drill-backup.ts'
 import { type ExportFormat, type ExportReport, exportTenant } from './export-tenant.ts'
+import { type KeepOptions, type KeepReport, keepBackups } from './keep-backups.ts'
 import { type MergedTable, type MergeOptions, mergeBackup } from './merge-backup.ts'
 import { openArtefact, verifyBackup } from './open-artefact.ts'
+import { createRecorded, drillRecorded } from './recorded.ts'
 import { restoreAs } from './restore-as.ts'
 import { type RestoreOptions, type RestoreReport, restoreBackup } from './restore-backup.ts'
 import { type PruneReport, pruneBackups, type Retention } from './retention.ts'
@@ -56,6 +59,11 @@ export interface Backups {
   drill(tenant: string, options?: { readonly server?: string }): Promise<DrillReport>
   /** Removes old backups; never the last good one of a tenant. */
   prune(retention: Retention, options?: { readonly tenant?: string; readonly dryRun?: boolean }): Promise<PruneReport>
+  /**
+   * Does what is due, however often it is called: backs up each tenant without a good backup of late, removes old ones,
+   * and rehearses the restore that was rehearsed longest ago. What fails is in the report, and the others go on.
+   */
+  keep(options: KeepOptions): Promise<KeepReport>
   close(): Promise<void>
 }
 
@@ -91,7 +99,7 @@ export async function openBackups({ url, rootKey, migrations, ...options }: Back
   })
   let closing: Promise<unknown> | undefined
   return {
-    create: (tenant, options) => createBackup(room, tenant, options),
+    create: (tenant, options) => createRecorded(room, tenant, options),
     list: async (tenant) => {
       const names = await store.list(await idOf(tenant))
       return Promise.all(names.map((name) => describe(room, name)))
@@ -102,11 +110,14 @@ export async function openBackups({ url, rootKey, migrations, ...options }: Back
     diff: (name, tenant, options) => diffBackup(room, name, tenant, options),
     merge: (name, tenant, options) => mergeBackup(room, name, tenant, options),
     export: (tenant, folder, format = 'csv') => exportTenant(room, tenant, folder, format),
-    drill: async (tenant, { server } = {}) => drillBackup(room, await toDrill(), tenant, server),
+    drill: async (tenant, { server } = {}) => drillRecorded(room, await toDrill(), tenant, server),
     prune: async (retention, { tenant, dryRun = false } = {}) => {
       const tenantId = await idOf(tenant)
-      return pruneBackups(room, retention, { dryRun, ...(tenantId !== undefined && { tenantId }) })
+      const report = await pruneBackups(room, retention, { dryRun, ...(tenantId !== undefined && { tenantId }) })
+      if (!dryRun) await forgetBackups(connections, report.removed)
+      return report
     },
+    keep: async (options) => keepBackups({ ...room, tenants }, await toDrill(), options),
     close: async () => {
       closing ??= Promise.all([connections.close(), tenants.close()])
       await closing

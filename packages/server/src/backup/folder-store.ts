@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ArtefactError } from 'rowhouse'
-import { ARTEFACT_NAME, type ArtefactStore, type ArtefactWriter, MANIFEST } from './artefact-store.ts'
+import { ARTEFACT_FILE, ARTEFACT_NAME, type ArtefactStore, type ArtefactWriter, MANIFEST } from './artefact-store.ts'
 
 const PARTIAL = '.partial-'
 /** A manifest of ten thousand tables has some megabytes; a file of the store is read by its user alone. */
@@ -55,6 +55,7 @@ async function begin(base: string, name: string): Promise<ArtefactWriter> {
   let committed = false
   const handles = new Set<FileHandle>()
   const openFile = async (file: string) => {
+    if (!ARTEFACT_FILE.test(file)) throw new Error(`"${file}" is no name of a file`)
     const handle = await open(join(partial, file), 'wx', PRIVATE_FILE)
     handles.add(handle)
     return {
@@ -87,17 +88,15 @@ async function begin(base: string, name: string): Promise<ArtefactWriter> {
 }
 
 async function* read(base: string, name: string, file: string): AsyncGenerator<Buffer> {
-  const stream = createReadStream(join(pathOf(base, name), file), { highWaterMark: READ_BYTES })
+  const path = pathOf(base, name)
+  if (!ARTEFACT_FILE.test(file)) throw gone(name, file)
+  const stream = createReadStream(join(path, file), { highWaterMark: READ_BYTES })
   try {
     for await (const chunk of stream) yield chunk as Buffer
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     if (file === MANIFEST) throw notFound(name, `no backup of this name is in "${base}"`, error)
-    throw new ArtefactError(
-      'ERR_ARTEFACT_DAMAGED',
-      `Cannot read artefact "${name}": its file "${file}" is gone; use another backup`,
-      { cause: error },
-    )
+    throw gone(name, file, error)
   }
 }
 
@@ -159,4 +158,9 @@ function notFound(name: string, why: string, cause?: unknown): ArtefactError {
     `Cannot find artefact "${name}": ${why}; look at "rowhouse backup list"`,
     { cause },
   )
+}
+
+function gone(name: string, file: string, cause?: unknown): ArtefactError {
+  const message = `Cannot read artefact "${name}": its file "${file}" is gone; use another backup`
+  return new ArtefactError('ERR_ARTEFACT_DAMAGED', message, { cause })
 }

@@ -31,26 +31,57 @@ export async function pruneBackups(
   { keepLast, keepDays = 0 }: Retention,
   { tenantId, now = new Date(), dryRun = false }: { tenantId?: string; now?: Date; dryRun?: boolean } = {},
 ): Promise<PruneReport> {
-  requireWhole('keep the last', keepLast, 1, 10_000)
-  requireWhole('keep days', keepDays, 0, 36_500)
+  requireRetention({ keepLast, keepDays })
   const removed: string[] = []
   let kept = 0
   for (const names of (await byTenant(room, tenantId)).values()) {
-    const newestFirst = names.toReversed()
-    const isKept = (name: string, place: number) =>
-      place < keepLast || now.getTime() - timeOf(name).getTime() < keepDays * DAY_MS
-    const stay = newestFirst.filter(isKept)
-    const old = newestFirst.filter((name) => !stay.includes(name))
-    if (old.length === 0 || !(await hasGood(room, stay))) {
-      kept += names.length
-      continue
-    }
-    kept += stay.length
+    const old = await removeOld(room, names, { keepLast, keepDays }, { now, dryRun })
     removed.push(...old)
-    if (!dryRun) for (const name of old) await room.store.remove(name)
+    kept += names.length - old.length
   }
-  const swept = dryRun ? 0 : await room.store.sweep(new Date(now.getTime() - ABANDONED_MS))
+  const swept = dryRun ? 0 : await sweepAbandoned(room, now)
   return { removed, kept, swept }
+}
+
+/** @throws {RangeError} for rules that would keep nothing */
+export function requireRetention({ keepLast, keepDays = 0 }: Retention): void {
+  requireWhole('keep the last', keepLast, 1, 10_000)
+  requireWhole('keep days', keepDays, 0, 36_500)
+}
+
+/**
+ * Removes those of a tenant's backups that no rule keeps, and returns them; none while none of those that stay is good.
+ *
+ * @param names  all of the tenant's, oldest first
+ */
+export async function removeOld(
+  room: Pick<BackupRoom, 'rootKey' | 'store'>,
+  names: readonly string[],
+  { keepLast, keepDays = 0 }: Retention,
+  { now = new Date(), dryRun = false }: { now?: Date; dryRun?: boolean } = {},
+): Promise<string[]> {
+  const old = namesToRemove(names, { keepLast, keepDays }, now)
+  if (old.length === 0) return []
+  const stay = names.filter((name) => !old.includes(name))
+  if (!(await hasGood(room, stay.toReversed()))) return []
+  if (!dryRun) for (const name of old) await room.store.remove(name)
+  return old
+}
+
+/** Returns those of a tenant's backups that no rule keeps. */
+export function namesToRemove(
+  names: readonly string[],
+  { keepLast, keepDays = 0 }: Retention,
+  now = new Date(),
+): string[] {
+  const isKept = (name: string, place: number) =>
+    place < keepLast || now.getTime() - timeOf(name).getTime() < keepDays * DAY_MS
+  return names.toReversed().filter((name, place) => !isKept(name, place))
+}
+
+/** Removes what was left by writers that died. Returns how many there were. */
+export function sweepAbandoned({ store }: Pick<BackupRoom, 'store'>, now = new Date()): Promise<number> {
+  return store.sweep(new Date(now.getTime() - ABANDONED_MS))
 }
 
 /** When an artefact was made, as its name says. */

@@ -147,6 +147,7 @@ async function inRegistry(central: Runner, tenantId: string): Promise<Remainder[
     erasure: 'this certificate, and who asked for it',
     lifecycle_event: 'who did what and when, without what they wrote',
     legal_hold: 'holds that were lifted, and by whom',
+    backup_event: 'names of the backups that were made, so that they can be deleted where they are',
   }
   const rows = tables.flatMap(({ name }, n) =>
     counts[n] === 0
@@ -202,7 +203,7 @@ function exported({ export_reference }: LeavingRow): Remainder[] {
   ]
 }
 
-/** The registry keeps no list of them: each store has its own. */
+/** The registry knows the names of those made here; what there is, each store knows itself. */
 function inStores(): Remainder {
   return {
     what: 'backups of the tenant, if any were made',

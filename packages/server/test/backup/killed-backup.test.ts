@@ -60,6 +60,8 @@ async function leftovers(): Promise<string[]> {
   return (await readdir(join(room.folder, tenantId))).filter((entry) => entry.startsWith('.partial-'))
 }
 
+const keep = async () => (await room.backups.keep({ everyHours: 24, drillEveryHours: false })).tenants
+
 const HELD_VISIT = 'lock table visit in access exclusive mode'
 
 describe('a process that is killed with -9', () => {
@@ -77,6 +79,21 @@ describe('a process that is killed with -9', () => {
     await utimes(folder, old, old)
     expect((await room.backups.prune({ keepLast: 100 })).swept).toBe(1)
     expect(await leftovers()).toEqual([])
+  })
+
+  it('while it does what is due lets the next run do it', async () => {
+    await makeTenant(room.platform, 'late', 'pooled', 5)
+    const child = start('keep', '')
+    await whileHeld(HELD_VISIT, async () => {
+      // The control: while it lives, nobody else is at it.
+      expect((await keep()).find(({ tenant }) => tenant === 'late')?.outcome).toBe('busy')
+      await kill(child)
+    })
+    // The server notices when it next writes to the process.
+    const outcome = async () => (await keep()).find(({ tenant }) => tenant === 'late')?.outcome
+    await expect.poll(outcome, { timeout: 30_000 }).toBe('backed-up')
+    expect(await outcome()).toBe('fresh')
+    expect(await room.backups.list('late')).toHaveLength(1)
   })
 
   it.each([

@@ -1,4 +1,4 @@
-/** Rules about tenants and where they live. Some wait for files, audit and backups. */
+/** Rules about tenants and where they live. Some wait for files and audit. */
 
 import type { Rule } from '../rule.ts'
 import { placementSchema } from './fleet/l46-placement-schema.ts'
