@@ -102,6 +102,7 @@ function backId(moveId: string): string {
 
 async function prepare(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
+  await obeyAbort(mover, id)
   await noteMove(connections, id, { state: 'preparing', error: null })
   const move = await read(mover, id)
   const home = toChosen(move)

@@ -49,6 +49,7 @@ export interface Moves {
   find(id: string): Promise<MoveRecord>
   /** The copy waits after its next round; the tenant works on. */
   pause(id: string): Promise<MoveRecord>
+  /** Lets a paused move go on. Of one that nobody carries out, because its process died right away, it does the work. */
   resume(id: string): Promise<MoveRecord>
   /** Ends a move before the switch. */
   abort(id: string): Promise<MoveRecord>
@@ -89,7 +90,10 @@ const completeWork = defineWork<{ id: string }, MoveOutcome>('complete-move', ({
 export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin): Moves {
   const { connections } = mover
   const find = (id: string) => connections.transact(CENTRAL, (client) => readMove(client, id))
-  const carryOn = async (id: string) => throwUnless(await journal.run(moveWork, `move:${id}`, { id }))
+  const run = (id: string) => journal.run(moveWork, `move:${id}`, { id })
+  const carryOn = async (id: string) => throwUnless(await run(id))
+  /** Who entered the move may have died before its run began: then nobody else would obey. */
+  const hasRun = async (id: string) => (await journal.find(`move:${id}`)) !== undefined
   const wish = (id: string, wanted: 'pause' | 'abort' | null, verb: string) =>
     setWish(connections, id, wanted, verb).then(() => find(id))
   const moves: Omit<Moves, 'many'> = {
@@ -103,8 +107,18 @@ export function createMoves(journal: Journal, mover: Mover, tenants: TenantAdmin
     list: (tenant) => listMoves(connections, tenant),
     find,
     pause: (id) => wish(id, 'pause', 'pause'),
-    resume: (id) => wish(id, null, 'resume'),
-    abort: (id) => wish(id, 'abort', 'abort'),
+    resume: async (id) => {
+      const move = await wish(id, null, 'resume')
+      if (await hasRun(id)) return move
+      await carryOn(id)
+      return find(id)
+    },
+    abort: async (id) => {
+      const move = await wish(id, 'abort', 'abort')
+      if (await hasRun(id)) return move
+      await run(id)
+      return find(id)
+    },
     revert: async (id) => {
       const move = await requireState(connections, id, ['switched', 'reverting'], 'revert')
       throwUnless(await journal.run(revertWork, `revert:${id}:${move.changedAt.getTime()}`, { id }))

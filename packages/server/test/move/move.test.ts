@@ -139,6 +139,26 @@ describe('a tenant that works', () => {
     await platform.plane.moves.revert(moved.id)
   })
 
+  it.each([
+    ['aborted', 'pooled'],
+    ['resumed', 'schema'],
+  ] as const)('that was entered and never begun, because the process died, is %s', async (verb, model) => {
+    const { id: tenantId } = (await platform.plane.tenants.find('mover')) ?? {}
+    const id = randomUUID()
+    const { target } = await platform.plane.moves.plan(request('schema', 'old-1'))
+    await platform.admin.query(
+      `insert into rowhouse.move (id, tenant_id, state, source, target, epoch, requested_by, reason)
+       select $1, $2, 'planned', '{"server": "main", "model": "pooled"}', $3, epoch, 'ops', 'left alone'
+         from rowhouse.placement where tenant_id = $2`,
+      [id, tenantId, target],
+    )
+    const move = await platform.plane.moves[verb === 'aborted' ? 'abort' : 'resume'](id)
+    expect(move.state).toBe(verb === 'aborted' ? 'aborted' : 'switched')
+    expect((await platform.plane.tenants.find('mover'))?.placement.model).toBe(model)
+    if (move.state === 'switched') await platform.plane.moves.revert(id)
+    expect(await platform.plane.findOrphans()).toEqual([])
+  })
+
   it('goes back with everything it wrote since', async () => {
     const moved = await platform.plane.moves.start(request('database', 'old-1'))
     await fill('mover', 5)
