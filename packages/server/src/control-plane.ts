@@ -26,7 +26,7 @@ import { type ProvisioningStep, requireStepName } from './provision/step.ts'
 import { ensureTemplate } from './provision/template-database.ts'
 import type { TenantStep } from './provision/tenant-step.ts'
 import { fillStandby, provisionTenant, setProvisioning } from './provision/tenants.ts'
-import { findOrphans, type Orphan } from './registry/find-orphans.ts'
+import { findOrphans, type Orphan, removeOrphans } from './registry/find-orphans.ts'
 import { assertCentral } from './registry/open-registry.ts'
 import { OperatorConnections } from './registry/operator-connections.ts'
 import { addServer, listServers, type RegisteredServer, type ServerToAdd, setServerState } from './registry/servers.ts'
@@ -99,6 +99,12 @@ export interface ControlPlane {
   }
   /** Compares registry and servers; empty when everything made for a tenant belongs to one. */
   findOrphans(): Promise<Orphan[]>
+  /**
+   * Removes what moves left behind and nobody needs, and returns it. What holds rows of tenants stays, for people to look at.
+   *
+   * @throws {UnavailableError} `ERR_TIMEOUT` when a transaction that does not end is in the way, `ERR_DATABASE_UNAVAILABLE`
+   */
+  removeOrphans(): Promise<Orphan[]>
   /** Waits for what runs, then closes all connections; safe to call twice. What was begun goes on in the next process. */
   close(): Promise<void>
 }
@@ -201,6 +207,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       },
     },
     findOrphans: () => findOrphans(connections),
+    removeOrphans: () => removeOrphans(connections),
     close: () => (closing ??= close()),
   }
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { escapeIdentifier, escapeLiteral } from 'pg'
 import { UnavailableError } from 'rowhouse'
-import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
+import type { DatabaseAddress, HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
 import type { TenantTable } from '../tenant-data/tenant-tables.ts'
 
 /** A trigger needs a lock that writers of all tenants wait behind: each attempt is short. */
@@ -86,6 +86,26 @@ export async function stopCapture(
   )
 }
 
+type NamedTable = Pick<TenantTable, 'schema' | 'name'>
+
+/**
+ * Drops triggers of moves that are over, when nobody is in the way for a moment.
+ *
+ * @throws {UnavailableError} `ERR_TIMEOUT` when somebody uses the table in a transaction that does not end
+ */
+export function dropTriggers(
+  connections: OperatorConnections,
+  place: DatabaseAddress,
+  table: NamedTable,
+  names: readonly string[],
+): Promise<void> {
+  return withShortLock(connections, place, table, FEW_ATTEMPTS, async (client) => {
+    for (const name of names) {
+      await client.query(`drop trigger if exists ${escapeIdentifier(name)} on ${nameOf(table)}`)
+    }
+  })
+}
+
 interface FoundTrigger {
   readonly name: string
   readonly off: boolean
@@ -141,8 +161,8 @@ async function createTriggers(
 
 async function withShortLock(
   connections: OperatorConnections,
-  home: HomeAddress,
-  table: TenantTable,
+  home: DatabaseAddress,
+  table: NamedTable,
   attempts: number,
   work: (client: pg.PoolClient) => Promise<void>,
 ): Promise<void> {
@@ -168,6 +188,6 @@ async function withShortLock(
   }
 }
 
-function nameOf({ schema, name }: TenantTable): string {
+function nameOf({ schema, name }: NamedTable): string {
   return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isRowhouseError, type Logger, TenantError } from 'rowhouse'
 import { bringUpToDate, hasNamespace, makeNamespace, type Workshop } from '../provision/namespace.ts'
@@ -7,7 +6,7 @@ import type { ChosenHome } from '../provision/register.ts'
 import { startCapture, stopCapture } from './capture.ts'
 import { cut, type Leg, letIn } from './cut.ts'
 import { freezeHomes, thawHomes } from './freeze-homes.ts'
-import { CENTRAL, type MoveRecord, noteMove, readMove } from './move-record.ts'
+import { backId, CENTRAL, type MoveRecord, noteMove, readMove } from './move-record.ts'
 import { assertEmpty, pairTables, tablesOf } from './preflight.ts'
 import { removeHome } from './remove-home.ts'
 import { catchUp, catchUpAndCompare, copyAll } from './transfer.ts'
@@ -84,12 +83,6 @@ export async function completeMove(mover: Mover, id: string, run: RunStep): Prom
     await run('complete: note', () => noteMove(mover.connections, id, { error: messageOf(error) }))
     return failed(error)
   }
-}
-
-/** Keys changed in the new home are captured under an id of their own: both homes may share a database. */
-function backId(moveId: string): string {
-  const hex = createHash('sha256').update(`back ${moveId}`).digest('hex')
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
 }
 
 async function prepare(mover: Mover, id: string): Promise<void> {
