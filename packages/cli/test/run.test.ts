@@ -42,7 +42,7 @@ describe('rowhouse', () => {
       stderr: expect.stringContaining('up to date'),
     })
     expect(JSON.parse((await rowhouse(['install', '--json'])).stdout)).toEqual({
-      version: 7,
+      version: 8,
       dryRun: false,
       applied: [],
     })
@@ -59,7 +59,7 @@ describe('rowhouse', () => {
     ).toBe(true)
     expect(await rowhouse(['protect', 'item'])).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('7 changes made'),
+      stderr: expect.stringContaining('8 changes made'),
     })
     expect(await rowhouse(['protect', 'item'])).toMatchObject({
       code: 0,

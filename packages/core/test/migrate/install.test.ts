@@ -29,6 +29,7 @@ describe('install()', () => {
       '000005-fleet.sql',
       '000006-moves.sql',
       '000007-lifecycle.sql',
+      '000008-captured-values.sql',
     ])
     expect((await admin.query(`select to_regnamespace('rowhouse') as found`)).rows).toEqual([{ found: null }])
   })
@@ -44,7 +45,7 @@ describe('install()', () => {
 
   it('is safe when two install at once, and changes nothing the second time', async () => {
     const reports = await Promise.all([install(options()), install(options())])
-    expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 7])
+    expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 8])
     expect((await install(options())).applied).toEqual([])
   })
 
