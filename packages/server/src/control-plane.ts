@@ -48,6 +48,11 @@ export interface ControlPlaneOptions {
   readonly log?: Logger
   /** How long the cut of a move waits for the tenant's transactions before it ends them, in milliseconds. @defaultValue 5_000 */
   readonly cancelAfterMs?: number
+  /**
+   * How long the cut of a move may shut a tenant out once nothing of it runs, in milliseconds: a server that does not
+   * answer by then ends the move. Less than requests wait. @defaultValue 4_000
+   */
+  readonly fenceTimeoutMs?: number
   /** Told of every step of provisioning this process takes, also of runs it continues for a dead one. */
   readonly onStep?: (event: StepEvent) => void
 }
@@ -110,6 +115,7 @@ export interface ControlPlane {
 }
 
 const CANCEL_AFTER_MS = 5_000
+const FENCE_TIMEOUT_MS = 4_000
 
 const CENTRAL = { server: 'main', database: undefined }
 const SHARED = { database: undefined, schema: undefined }
@@ -154,7 +160,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const { onStep } = options
   const provisioning: Provisioning = { connections, rootKey, rootKeyText, migrations, rules, steps, log, onStep }
   setProvisioning(provisioning)
-  const mover = { ...provisioning, cancelAfterMs: options.cancelAfterMs ?? CANCEL_AFTER_MS }
+  const { cancelAfterMs = CANCEL_AFTER_MS, fenceTimeoutMs = FENCE_TIMEOUT_MS } = options
+  const mover = { ...provisioning, cancelAfterMs, fenceTimeoutMs }
   setMover(mover)
   const exits: Exits = { connections, rootKey, log, exportTenant: options.exportTenant, onStep }
   setExits(exits)

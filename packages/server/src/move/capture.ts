@@ -122,6 +122,20 @@ async function triggersOn(
   return (await connections.use(home, (client) => client.query<FoundTrigger>(text, [nameOf(table)]))).rows
 }
 
+/** Tells of tables whether all triggers of a capture are there and switched on, by oid. */
+export async function captureTriggers(
+  client: pg.PoolClient,
+  moveId: string,
+  tables: readonly number[],
+): Promise<ReadonlyMap<number, boolean>> {
+  const { rows } = await client.query<{ oid: number; all: boolean }>(
+    `select tgrelid::int as oid, count(*) = ${KINDS.length} as all from pg_trigger
+      where tgrelid = any ($1::oid[]) and tgname = any ($2) and tgenabled = 'O' and tgparentid = 0 group by 1`,
+    [tables, KINDS.map((kind) => triggerName(moveId, kind))],
+  )
+  return new Map(rows.map(({ oid, all }) => [oid, all]))
+}
+
 async function each(
   client: pg.PoolClient,
   triggers: readonly FoundTrigger[],

@@ -10,12 +10,16 @@ import { backId, CENTRAL, type MoveRecord, noteMove, readMove } from './move-rec
 import { assertEmpty, pairTables, tablesOf } from './preflight.ts'
 import { removeHome } from './remove-home.ts'
 import { catchUp, catchUpAndCompare, copyAll } from './transfer.ts'
+import { copying, cutting } from './turns.ts'
+import { waitForRestore } from './wait-for-restore.ts'
 
 /** What moves are done with. */
 export interface Mover extends Workshop {
   readonly log: Logger
   /** After this long, transactions of the tenant that do not end are ended at the cut, in milliseconds. */
   readonly cancelAfterMs: number
+  /** How long the cut may shut the tenant out once nothing of it runs, in milliseconds. */
+  readonly fenceTimeoutMs: number
 }
 
 /** How a piece of work on a move ended. Journalled, so plain data. */
@@ -44,9 +48,11 @@ export async function moveTenant(mover: Mover, id: string, run: RunStep): Promis
     await run('catch up', () => settleDown(mover, id))
     await run('cut', () => switchOver(mover, id))
   } catch (error) {
-    if (await run('look', () => hasSwitched(mover, id))) throw error
-    await run('abort', () => persistently(mover, () => abort(mover, id, messageOf(error))))
-    return failed(error)
+    // What failed after the switch was its report: the tenant lives in the new home, and the old one is left as always.
+    if (!(await run('look', () => hasSwitched(mover, id)))) {
+      await run('abort', () => persistently(mover, () => abort(mover, id, messageOf(error))))
+      return failed(error)
+    }
   }
   await run('leave', () => leaveSource(mover, id))
   return { ok: true }
@@ -90,12 +96,14 @@ async function prepare(mover: Mover, id: string): Promise<void> {
   await noteMove(connections, id, { state: 'preparing', error: null })
   const move = await read(mover, id)
   const home = toChosen(move)
-  if (!(await hasNamespace(mover, home))) {
-    await noteMove(connections, id, { progress: { madeHome: true } })
-    await makeNamespace(mover, home)
-  }
-  await bringUpToDate(mover, home)
-  await freezeHomes(connections, move)
+  await copying.take(async () => {
+    if (!(await hasNamespace(mover, home))) {
+      await noteMove(connections, id, { progress: { madeHome: true } })
+      await makeNamespace(mover, home)
+    }
+    await bringUpToDate(mover, home)
+  })
+  await cutting.take(() => freezeHomes(connections, move))
   await pairTables(connections, move.source, move.target)
   // Rows of an interrupted copy are removed before the copy; rows from before this move are somebody's.
   if (move.progress.copiedRows === undefined) await assertEmpty(connections, move.target, move.tenantId)
@@ -104,7 +112,10 @@ async function prepare(mover: Mover, id: string): Promise<void> {
 async function capture(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
+  await waitForRestore(connections, mover.rootKey.deriveLockKey(move.tenantId), move.source)
   await startCapture(connections, move.source, await tablesOf(connections, move.source), move.tenantId, id)
+  // For the way back, which begins with the switch; until then it keeps others from truncating what is copied.
+  await startCapture(connections, move.target, await tablesOf(connections, move.target), move.tenantId, backId(id))
 }
 
 async function copy(mover: Mover, id: string): Promise<void> {
@@ -119,7 +130,7 @@ async function copy(mover: Mover, id: string): Promise<void> {
     noted = performance.now()
     last = noteMove(connections, id, { progress: { copiedRows, copiedBytes } }).catch(() => {})
   }
-  await copyAll(connections, move, pairs, onProgress, () => obeyAbort(mover, id))
+  await copying.take(() => copyAll(connections, move, pairs, onProgress, () => obeyAbort(mover, id)))
   await last
   await noteMove(connections, id, { state: 'catching-up' })
 }
@@ -129,8 +140,7 @@ async function settleDown(mover: Mover, id: string): Promise<void> {
   const move = await read(mover, id)
   const pairs = await pairTables(connections, move.source, move.target)
   await untilFew(mover, id, () => catchUp(connections, move, move.source, move.target, pairs))
-  await startCapture(connections, move.target, await tablesOf(connections, move.target), move.tenantId, backId(id))
-  const verified = await catchUpAndCompare(connections, move, move.source, move.target, pairs)
+  const verified = await copying.take(() => catchUpAndCompare(connections, move, move.source, move.target, pairs))
   await noteMove(connections, id, { progress: { verified } })
   await untilFew(mover, id, () => catchUp(connections, move, move.source, move.target, pairs), FEW_KEYS)
 }
@@ -139,7 +149,7 @@ async function settleDown(mover: Mover, id: string): Promise<void> {
 async function untilFew(mover: Mover, id: string, round: () => Promise<number>, few = FEW_KEYS): Promise<void> {
   for (let n = 0; n < MAX_ROUNDS; n += 1) {
     await obeyWish(mover, id)
-    const lag = await round()
+    const lag = await copying.take(round)
     await noteMove(mover.connections, id, { progress: { lag } })
     if (lag <= few) return
   }
@@ -157,7 +167,7 @@ async function switchOver(mover: Mover, id: string): Promise<void> {
   if (move.state === 'switched') return
   await noteMove(connections, id, { state: 'cutting' })
   const pairs = await pairTables(connections, move.source, move.target)
-  const pauseMs = await cut(mover, move, forward(move), pairs)
+  const pauseMs = await cutting.take(() => cut(mover, move, forward(move), pairs))
   await noteMove(connections, id, { progress: { pauseMs: Math.round(pauseMs) } })
 }
 
@@ -169,7 +179,7 @@ async function leaveSource(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
   await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, false)
-  await thawHomes(connections, move)
+  await cutting.take(() => thawHomes(connections, move))
 }
 
 /** Leaves everything as it was before the move. */
@@ -177,16 +187,18 @@ async function abort(mover: Mover, id: string, why: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
   // With the placement locked, as a cut has it: none begins after this.
-  const home = await letIn(connections, move, forward(move), (central) =>
-    central.query(`update rowhouse.move set state = 'aborting', changed_at = now() where id = $1`, [id]),
+  const home = await cutting.take(() =>
+    letIn(mover, move, forward(move), (central) =>
+      central.query(`update rowhouse.move set state = 'aborting', changed_at = now() where id = $1`, [id]),
+    ),
   )
   if (!home) throw new TenantError('ERR_MOVE_STATE', 'Cannot abort the move: the tenant has been switched')
   await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, true)
   const ours = move.progress.madeHome === true || move.progress.copiedRows !== undefined
-  await thawHomes(connections, move)
-  if (ours && (await hasNamespace(mover, toChosen(move)))) {
+  await cutting.take(() => thawHomes(connections, move))
+  if (await hasNamespace(mover, toChosen(move))) {
     await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id), false)
-    await removeHome(connections, move.target, move.source, move.tenantId)
+    if (ours) await removeHome(connections, move.target, move.source, move.tenantId)
   }
   await noteMove(connections, id, { state: 'aborted', error: why })
 }
@@ -216,7 +228,7 @@ async function settleBack(mover: Mover, id: string): Promise<void> {
   const pairs = await pairTables(connections, move.target, move.source)
   const back = { ...move, id: backId(id) }
   await untilFew(mover, id, () => catchUp(connections, back, move.target, move.source, pairs))
-  const verified = await catchUpAndCompare(connections, back, move.target, move.source, pairs)
+  const verified = await copying.take(() => catchUpAndCompare(connections, back, move.target, move.source, pairs))
   await noteMove(connections, id, { progress: { verified } })
 }
 
@@ -224,14 +236,14 @@ async function switchBack(mover: Mover, id: string): Promise<void> {
   const move = await read(mover, id)
   if (await isBack(mover, move)) return
   const pairs = await pairTables(mover.connections, move.target, move.source)
-  const pauseMs = await cut(mover, move, backward(move), pairs)
+  const pauseMs = await cutting.take(() => cut(mover, move, backward(move), pairs))
   await noteMove(mover.connections, id, { progress: { pauseMs: Math.round(pauseMs) } })
 }
 
 /** The tenant goes on where it is, in the new home, unless it was switched back at the last moment. */
 async function stay(mover: Mover, id: string, why: string): Promise<void> {
   const move = await read(mover, id)
-  const stays = await letIn(mover.connections, move, backward(move))
+  const stays = await cutting.take(() => letIn(mover, move, backward(move)))
   await noteMove(mover.connections, id, { ...(stays ? { state: 'switched' as const } : {}), error: why })
 }
 
@@ -250,7 +262,7 @@ async function cleanAfterRevert(mover: Mover, id: string): Promise<void> {
     await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id), false)
     await removeHome(connections, move.target, move.source, move.tenantId)
   }
-  await thawHomes(connections, move)
+  await cutting.take(() => thawHomes(connections, move))
   await noteMove(connections, id, { state: 'reverted', error: null })
 }
 
@@ -293,10 +305,18 @@ function toChosen({ target, tenantId }: MoveRecord): ChosenHome {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  const message = error instanceof Error ? error.message : String(error)
+  if (isRowhouseError(error)) return message
+  if (!isAltered(error)) return `Cannot move the tenant: PostgreSQL says: ${message}`
+  return `Cannot move the tenant: somebody made, altered or dropped tables meanwhile: ${message}; move it again when that is over`
 }
 
 function failed(error: unknown): MoveOutcome {
-  const code = isRowhouseError(error) ? error.code : undefined
+  const code = isRowhouseError(error) ? error.code : isAltered(error) ? 'ERR_MOVE_IMPOSSIBLE' : undefined
   return { ok: false, error: { code, message: messageOf(error) } }
+}
+
+/** A table, column or type that was there when the step began. */
+function isAltered(error: unknown): boolean {
+  return ['42P01', '42703', '42704', '42804'].includes(String((error as { code?: unknown }).code))
 }

@@ -209,21 +209,24 @@ const PAIRS: readonly (readonly [Model, string])[] = [
 ]
 
 // All nine with `npm run test:long`.
-it.each(inSlice(PAIRS, 3))('hostile rows move to %s on %s exactly as they are, and others stay', async (model, server) => {
-  const { id } = (await platform.plane.tenants.find('neighbour')) ?? { id: '' }
-  const shared = { server: 'main', model: 'pooled', database: undefined, schema: undefined } as const
-  const neighbour = await rowsIn(shared, id)
-  expect(Object.values(neighbour).flat().length).toBeGreaterThan(200)
-  const moved = await move(model, server, changes)
-  expect(moved).toMatchObject({ state: 'switched' })
-  // The old home is as it was at the cut.
-  const there = await rowsIn(moved.source, tenantId)
-  expect(await rowsIn(moved.target, tenantId)).toEqual(there)
-  for (const table of TABLES) expect([table, there[table]?.length]).not.toEqual([table, 0])
-  await platform.plane.moves.complete(moved.id)
-  expect(await rowsIn(shared, id)).toEqual(neighbour)
-  expect(await platform.plane.findOrphans()).toEqual([])
-})
+it.each(inSlice(PAIRS, 3))(
+  'hostile rows move to %s on %s exactly as they are, and others stay',
+  async (model, server) => {
+    const { id } = (await platform.plane.tenants.find('neighbour')) ?? { id: '' }
+    const shared = { server: 'main', model: 'pooled', database: undefined, schema: undefined } as const
+    const neighbour = await rowsIn(shared, id)
+    expect(Object.values(neighbour).flat().length).toBeGreaterThan(200)
+    const moved = await move(model, server, changes)
+    expect(moved).toMatchObject({ state: 'switched' })
+    // The old home is as it was at the cut.
+    const there = await rowsIn(moved.source, tenantId)
+    expect(await rowsIn(moved.target, tenantId)).toEqual(there)
+    for (const table of TABLES) expect([table, there[table]?.length]).not.toEqual([table, 0])
+    await platform.plane.moves.complete(moved.id)
+    expect(await rowsIn(shared, id)).toEqual(neighbour)
+    expect(await platform.plane.findOrphans()).toEqual([])
+  },
+)
 
 it('hostile rows come back exactly as they are now', async () => {
   const moved = await move('schema', 'old-1', async () => {})
