@@ -1,8 +1,11 @@
-import type { Rowhouse } from 'rowhouse'
+import pg from 'pg'
+import type { Rowhouse, TenantId } from 'rowhouse'
+import { parseRootKey } from 'rowhouse/install'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Model } from '../../src/placing/placement-rules.ts'
 import { type FaultyNetwork, openFaultyNetwork } from '../support/faulty-network.ts'
 import { createPlatform, type Platform } from '../support/platform.ts'
+import { inSlice } from '../support/slice.ts'
 import { whileHeld } from './held.ts'
 import { HISTORY_SCHEMA, writeAlong } from './history.ts'
 
@@ -75,7 +78,7 @@ const NO_ANSWER = { code: 'ERR_MOVE_ABORTED', message: expect.stringContaining('
 const RESIDENTS = 'lock table rowhouse.resident in access exclusive mode'
 
 describe('a network that fails while the tenant is fenced', () => {
-  it.each(['cut', 'swallow'] as const)(
+  it.each(inSlice(['swallow', 'cut'] as const, 1))(
     '(%s): it is let in again within the time, requests wait and go on',
     async (fault) => {
       const load = writeAlong(app, slug)
@@ -152,7 +155,7 @@ async function withPauses(fn: () => Promise<void>): Promise<void> {
 
 describe('tables that somebody alters behind the back of a move', () => {
   const IMPOSSIBLE = 'ERR_MOVE_IMPOSSIBLE'
-  it.each([
+  const ALTERED = [
     [
       'a column more on the source',
       'main',
@@ -188,7 +191,9 @@ describe('tables that somebody alters behind the back of a move', () => {
       'select',
       'switched off the triggers',
     ],
-  ])('%s: noticed before the switch', async (_, place, ddl, undo, said) => {
+  ] as const
+
+  it.each(inSlice(ALTERED, 3))('%s: noticed before the switch', async (_, place, ddl, undo, said) => {
     const at = (sql: string) => (place === 'old' ? platform.onOld((old) => old.query(sql)) : platform.admin.query(sql))
     await withPauses(async () => {
       const moving = start()
@@ -235,4 +240,64 @@ describe('many at once', () => {
     for (const name of slugs.filter((each) => each !== 'many-7')) expect(await rowsOf(name)).toEqual({ n: 20 })
     await expectNothingLeft()
   }, 120_000)
+})
+
+describe('a target whose disk is full', () => {
+  /** Stands for a disk that is full: PostgreSQL says 53100 when it cannot extend a file, and the statement is undone. */
+  const FULL = `create function disk_full() returns trigger language plpgsql as $$
+      begin raise exception 'could not extend file "base/5/16384": No space left on device' using errcode = '53100'; end $$;
+    create trigger disk_full before insert on shipment for each row execute function disk_full();
+    alter table shipment enable always trigger disk_full`
+
+  it.each(inSlice(['after the copy', 'at the copy'], 1))(
+    '%s: the move ends, the tenant stays, nothing of the copy is left',
+    async (when) => {
+      await withPauses(async () => {
+        if (when === 'at the copy') await platform.onOld((old) => old.query(FULL))
+        const moving = start()
+        await whilePaused(moving, async () => {
+          if (when === 'at the copy') return
+          await platform.onOld((old) => old.query(FULL))
+          await app.withTenant(slug, (db) => db.query(`update shipment set weight = weight + 1`))
+        })
+        expect(await moving).toMatchObject({
+          code: 'ERR_MOVE_ABORTED',
+          message: expect.stringContaining('No space left on device'),
+        })
+      })
+      const left = await platform.onOld((old) => old.query('drop function disk_full cascade; select from shipment'))
+      expect((left as unknown as { rowCount: number }[])[1]?.rowCount).toBe(0)
+      await expectUntouched()
+      expect(await rowsOf()).toEqual({ n: 20 })
+    },
+  )
+})
+
+describe('a move and a restore of one tenant', () => {
+  /** As a restore does: alone with the tenant's rows, triggers off. */
+  it('take turns: a move does not begin to capture while rows are written that no trigger sees', async () => {
+    const { id = '' } = (await platform.plane.tenants.find(slug)) ?? {}
+    const key = parseRootKey(platform.central.rootKey).deriveLockKey(id as TenantId)
+    let moving: Promise<unknown> = Promise.resolve()
+    const restoring = new pg.Client({ connectionString: platform.central.adminUrl })
+    await restoring.connect()
+    await restoring.query(`begin; select pg_advisory_xact_lock(${key}); set local session_replication_role = replica`)
+    try {
+      moving = start()
+      const waits = `select from pg_stat_activity where $1 = any (pg_blocking_pids(pid)) and application_name = 'rowhouse-server'`
+      const { rows } = await restoring.query('select pg_backend_pid() as pid')
+      const waiting = async () => (await platform.admin.query(waits, [rows[0].pid])).rowCount
+      await expect.poll(waiting, { timeout: 20_000 }).toBe(1)
+      await restoring.query('update shipment set weight = -1 where tenant_id = $1', [id])
+      await restoring.query('commit')
+    } finally {
+      await restoring.end()
+    }
+    const moved = (await moving) as { id: string; state: string }
+    expect(moved.state).toBe('switched')
+    const restored = await app.withTenant(slug, (db) => db.one('select sum(weight)::int as sum from shipment'))
+    expect(restored).toEqual({ sum: -20 })
+    await platform.plane.moves.revert(moved.id)
+    await expectUntouched()
+  })
 })
