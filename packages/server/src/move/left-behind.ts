@@ -39,14 +39,14 @@ const LOOK = `
          coalesce((select json_agg(r.tenant_id order by r.tenant_id) from rowhouse.resident r where r.state = 'fenced'), '[]') as fenced`
 
 /** Moves that are not over, as the names of their triggers have them, and their homes. */
-export interface OpenMoves {
+interface OpenMoves {
   readonly ids: ReadonlySet<string>
   /** As `homeKey` writes them. */
   readonly homes: ReadonlySet<string>
 }
 
 /** Reads which moves are open. Everything a move makes is made after its row. */
-export async function readOpenMoves(connections: OperatorConnections): Promise<OpenMoves> {
+async function readOpenMoves(connections: OperatorConnections): Promise<OpenMoves> {
   const { rows } = await connections.central.query<{ id: string; source: DatabaseAddress; target: DatabaseAddress }>(
     `select id, source, target from rowhouse.move where state not in ('completed', 'aborted', 'reverted')`,
   )

@@ -114,8 +114,6 @@ async function capture(mover: Mover, id: string): Promise<void> {
   const move = await read(mover, id)
   await waitForRestore(connections, mover.rootKey.deriveLockKey(move.tenantId), move.source)
   await startCapture(connections, move.source, await tablesOf(connections, move.source), move.tenantId, id)
-  // For the way back, which begins with the switch; until then it keeps others from truncating what is copied.
-  await startCapture(connections, move.target, await tablesOf(connections, move.target), move.tenantId, backId(id))
 }
 
 async function copy(mover: Mover, id: string): Promise<void> {
@@ -139,6 +137,8 @@ async function settleDown(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
   const pairs = await pairTables(connections, move.source, move.target)
+  // For the way back, which begins with the switch; until then it keeps others from truncating what was copied.
+  await startCapture(connections, move.target, await tablesOf(connections, move.target), move.tenantId, backId(id))
   await untilFew(mover, id, () => catchUp(connections, move, move.source, move.target, pairs))
   const verified = await copying.take(() => catchUpAndCompare(connections, move, move.source, move.target, pairs))
   await noteMove(connections, id, { progress: { verified } })
