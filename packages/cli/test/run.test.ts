@@ -59,7 +59,7 @@ describe('rowhouse', () => {
     ).toBe(true)
     expect(await rowhouse(['protect', 'item'])).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('8 changes made'),
+      stderr: expect.stringContaining('7 changes made'),
     })
     expect(await rowhouse(['protect', 'item'])).toMatchObject({
       code: 0,
