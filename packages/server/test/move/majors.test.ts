@@ -7,7 +7,7 @@ import { HISTORY_SCHEMA, writeAlong } from './history.ts'
 /** PostgreSQL 15, 16, 17 and 18 side by side; `move.test.ts` goes between 15 and 18 in every run. */
 const IS_LONG = process.env.ROWHOUSE_TEST_LONG === '1'
 
-describe.runIf(IS_LONG)('a tenant that works', () => {
+describe.runIf(IS_LONG)('a tenant that works (only with the long suites, because it takes four servers)', () => {
   let platform: Platform
   let app: Rowhouse
   let servers: EmbeddedPostgres[] = []
