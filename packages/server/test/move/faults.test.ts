@@ -210,7 +210,8 @@ describe('tables that somebody alters behind the back of a move', () => {
     await withPauses(async () => {
       const moving = start()
       await whilePaused(moving, async () => {
-        const watched = () => platform.onOld((old) => old.query(`select from pg_trigger where tgname ~ '^rowhouse_move_.*_truncate$'`))
+        const watched = () =>
+          platform.onOld((old) => old.query(`select from pg_trigger where tgname ~ '^rowhouse_move_.*_truncate$'`))
         await expect.poll(async () => (await watched()).rowCount, { timeout: 10_000 }).toBe(1)
         const refusal = { code: '55006', constraint: 'rowhouse_move_capture' }
         await expect(platform.admin.query('truncate shipment')).rejects.toMatchObject(refusal)
