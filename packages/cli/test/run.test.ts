@@ -42,7 +42,7 @@ describe('rowhouse', () => {
       stderr: expect.stringContaining('up to date'),
     })
     expect(JSON.parse((await rowhouse(['install', '--json'])).stdout)).toEqual({
-      version: 9,
+      version: 10,
       dryRun: false,
       applied: [],
     })

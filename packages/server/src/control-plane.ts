@@ -26,7 +26,7 @@ import { type ProvisioningStep, requireStepName } from './provision/step.ts'
 import { ensureTemplate } from './provision/template-database.ts'
 import type { TenantStep } from './provision/tenant-step.ts'
 import { fillStandby, provisionTenant, setProvisioning } from './provision/tenants.ts'
-import { findOrphans, type Orphan } from './registry/find-orphans.ts'
+import { findOrphans, type Orphan, removeOrphans } from './registry/find-orphans.ts'
 import { assertCentral } from './registry/open-registry.ts'
 import { CENTRAL, OperatorConnections } from './registry/operator-connections.ts'
 import { addServer, listServers, type RegisteredServer, type ServerToAdd, setServerState } from './registry/servers.ts'
@@ -48,6 +48,11 @@ export interface ControlPlaneOptions {
   readonly log?: Logger
   /** How long the cut of a move waits for the tenant's transactions before it ends them, in milliseconds. @defaultValue 5_000 */
   readonly cancelAfterMs?: number
+  /**
+   * How long the cut of a move may shut a tenant out once nothing of it runs, in milliseconds: a server that does not
+   * answer by then ends the move. Less than requests wait. @defaultValue 4_000
+   */
+  readonly fenceTimeoutMs?: number
   /** Told of every step of provisioning this process takes, also of runs it continues for a dead one. */
   readonly onStep?: (event: StepEvent) => void
 }
@@ -99,11 +104,18 @@ export interface ControlPlane {
   }
   /** Compares registry and servers; empty when everything made for a tenant belongs to one. */
   findOrphans(): Promise<Orphan[]>
+  /**
+   * Removes what moves left behind and nobody needs, and returns it. What holds rows of tenants stays, for people to look at.
+   *
+   * @throws {UnavailableError} `ERR_TIMEOUT` when a transaction that does not end is in the way, `ERR_DATABASE_UNAVAILABLE`
+   */
+  removeOrphans(): Promise<Orphan[]>
   /** Waits for what runs, then closes all connections; safe to call twice. What was begun goes on in the next process. */
   close(): Promise<void>
 }
 
 const CANCEL_AFTER_MS = 5_000
+const FENCE_TIMEOUT_MS = 4_000
 
 const SHARED = { database: undefined, schema: undefined }
 
@@ -147,7 +159,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const { onStep } = options
   const provisioning: Provisioning = { connections, rootKey, rootKeyText, migrations, rules, steps, log, onStep }
   setProvisioning(provisioning)
-  const mover = { ...provisioning, cancelAfterMs: options.cancelAfterMs ?? CANCEL_AFTER_MS }
+  const { cancelAfterMs = CANCEL_AFTER_MS, fenceTimeoutMs = FENCE_TIMEOUT_MS } = options
+  const mover = { ...provisioning, cancelAfterMs, fenceTimeoutMs }
   setMover(mover)
   const outside = steps.filter((step) => !('kind' in step))
   const exits: Exits = { connections, rootKey, log, exportTenant: options.exportTenant, steps: outside, onStep }
@@ -201,6 +214,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       },
     },
     findOrphans: () => findOrphans(connections),
+    removeOrphans: () => removeOrphans(connections),
     close: () => (closing ??= close()),
   }
 }

@@ -31,6 +31,7 @@ describe('install()', () => {
       '000007-lifecycle.sql',
       '000008-backups.sql',
       '000009-bulk-moves.sql',
+      '000010-captured-values.sql',
     ])
     expect((await admin.query(`select to_regnamespace('rowhouse') as found`)).rows).toEqual([{ found: null }])
   })
@@ -46,7 +47,7 @@ describe('install()', () => {
 
   it('is safe when two install at once, and changes nothing the second time', async () => {
     const reports = await Promise.all([install(options()), install(options())])
-    expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 9])
+    expect(reports.map(({ applied }) => applied.length).sort()).toEqual([0, 10])
     expect((await install(options())).applied).toEqual([])
   })
 

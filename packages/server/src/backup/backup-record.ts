@@ -1,5 +1,5 @@
 import { isRowhouseError, UnavailableError } from 'rowhouse'
-import type { OperatorConnections } from '../registry/operator-connections.ts'
+import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
 
 /** What happened to a tenant's backups, as the central database remembers it. */
 export interface BackupEvent {
@@ -13,8 +13,6 @@ export interface BackupEvent {
 }
 
 type Recorder = Pick<OperatorConnections, 'transact'>
-
-const CENTRAL = { server: 'main', database: undefined } as const
 
 /** What failed so long ago explains nothing any more. */
 const KEPT_FAILURE_DAYS = 90

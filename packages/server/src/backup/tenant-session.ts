@@ -23,6 +23,7 @@ const FENCE_TIMEOUT_MS = 10_000
 
 interface ResidentRow {
   readonly epoch: number
+  readonly fenced: boolean
   readonly same: boolean
 }
 
@@ -84,6 +85,8 @@ export async function withFence<T>(
     // Who waited for the lock may have waited for a move.
     const now = await requireTenant(room, tenant.id)
     if (now.epoch !== tenant.epoch) throw movedAway(tenant)
+    // One that was entered since waits for this lock before it captures, and one that captures is seen here.
+    await assertNoMove(room, tenant)
     await assertLivesHere(room, client, tenant)
     await client.query('set local lock_timeout = 0; set local session_replication_role = replica')
     return fn(client)
@@ -132,10 +135,11 @@ async function assertLivesHere(
 ): Promise<void> {
   const { ipad, opad } = rootKey.deriveTenantKey(tenant.id, tenant.keyVersion)
   const { rows } = await client.query<ResidentRow>(
-    'select epoch, key_version = $2 and ipad = $3 and opad = $4 as same from rowhouse.resident where tenant_id = $1',
+    `select epoch, state = 'fenced' as fenced, key_version = $2 and ipad = $3 and opad = $4 as same from rowhouse.resident where tenant_id = $1`,
     [tenant.id, tenant.keyVersion, ipad, opad],
   )
-  if (rows[0]?.epoch !== tenant.epoch) throw movedAway(tenant)
+  // A home that is fenced has been left, or is being left, with the epoch it had: its rows may be being removed.
+  if (rows[0]?.epoch !== tenant.epoch || rows[0].fenced) throw movedAway(tenant)
   if (rows[0].same) return
   throw new ConfigError(
     'ERR_CONFIG_INVALID',

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { escapeIdentifier, escapeLiteral } from 'pg'
 import { UnavailableError } from 'rowhouse'
-import type { HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
+import type { DatabaseAddress, HomeAddress, OperatorConnections } from '../registry/operator-connections.ts'
 import type { TenantTable } from '../tenant-data/tenant-tables.ts'
 
 /** A trigger needs a lock that writers of all tenants wait behind: each attempt is short. */
@@ -86,6 +86,26 @@ export async function stopCapture(
   )
 }
 
+type NamedTable = Pick<TenantTable, 'schema' | 'name'>
+
+/**
+ * Drops triggers of moves that are over, when nobody is in the way for a moment.
+ *
+ * @throws {UnavailableError} `ERR_TIMEOUT` when somebody uses the table in a transaction that does not end
+ */
+export function dropTriggers(
+  connections: OperatorConnections,
+  place: DatabaseAddress,
+  table: NamedTable,
+  names: readonly string[],
+): Promise<void> {
+  return withShortLock(connections, place, table, FEW_ATTEMPTS, async (client) => {
+    for (const name of names) {
+      await client.query(`drop trigger if exists ${escapeIdentifier(name)} on ${nameOf(table)}`)
+    }
+  })
+}
+
 interface FoundTrigger {
   readonly name: string
   readonly off: boolean
@@ -100,6 +120,20 @@ async function triggersOn(
   const text = `select tgname as name, tgenabled = 'D' as off from pg_trigger
                  where tgrelid = to_regclass($1) and tgname ~ '^rowhouse_move_[0-9a-f]{32}_' and tgparentid = 0`
   return (await connections.use(home, (client) => client.query<FoundTrigger>(text, [nameOf(table)]))).rows
+}
+
+/** Tells of tables whether all triggers of a capture are there and switched on, by oid. */
+export async function captureTriggers(
+  client: pg.PoolClient,
+  moveId: string,
+  tables: readonly number[],
+): Promise<ReadonlyMap<number, boolean>> {
+  const { rows } = await client.query<{ oid: number; all: boolean }>(
+    `select tgrelid::int as oid, count(*) = ${KINDS.length} as all from pg_trigger
+      where tgrelid = any ($1::oid[]) and tgname = any ($2) and tgenabled = 'O' and tgparentid = 0 group by 1`,
+    [tables, KINDS.map((kind) => triggerName(moveId, kind))],
+  )
+  return new Map(rows.map(({ oid, all }) => [oid, all]))
 }
 
 async function each(
@@ -141,8 +175,8 @@ async function createTriggers(
 
 async function withShortLock(
   connections: OperatorConnections,
-  home: HomeAddress,
-  table: TenantTable,
+  home: DatabaseAddress,
+  table: NamedTable,
   attempts: number,
   work: (client: pg.PoolClient) => Promise<void>,
 ): Promise<void> {
@@ -168,6 +202,6 @@ async function withShortLock(
   }
 }
 
-function nameOf({ schema, name }: TenantTable): string {
+function nameOf({ schema, name }: NamedTable): string {
   return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
 }

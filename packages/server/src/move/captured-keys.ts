@@ -32,7 +32,8 @@ export async function takeKeys(
 
 /**
  * Makes the target's rows of these keys what the source's are now. All keys of one table are removed before any row is
- * written: a value that must be unique may have gone from one row to another.
+ * written: a value that must be unique may have gone from one row to another. Of keys that are equal and not written
+ * alike (1.0 and 1.00) both may be there, in two parts of the keys: each part removes what an earlier one wrote.
  *
  * @param source  inside the transaction that took the keys, so that rows and keys are of one snapshot
  * @param target  inside a transaction in which no trigger fires
@@ -48,16 +49,21 @@ export async function copyKeys(
   let count = 0
   for (const { from, to } of changed) {
     for (const part of parts(keys.get(from.name) ?? [])) {
-      await target.query(`delete from ${to.from} t using ${named(to, part)} where ${matches(to, tenantId)}`)
+      await remove(target, to, tenantId, part)
       count += part.length
     }
   }
   for (const { from, to } of changed) {
-    for (const part of parts(keys.get(from.name) ?? [])) {
+    for (const [n, part] of parts(keys.get(from.name) ?? []).entries()) {
+      if (n > 0) await remove(target, to, tenantId, part)
       await pipeRows(source, rowsOf(from, to, tenantId, part), target, to)
     }
   }
   return count
+}
+
+async function remove(target: pg.PoolClient, table: TenantTable, tenantId: string, keys: readonly string[]) {
+  await target.query(`delete from ${table.from} t using ${named(table, keys)} where ${matches(table, tenantId)}`)
 }
 
 /** A table where the tenant lives and the one it goes to; columns in the order of the target's. */
@@ -78,12 +84,14 @@ export function parts(keys: readonly string[]): string[][] {
   return all
 }
 
+/** Each key once, also where two are written differently and equal to the primary key. */
 function named(table: TenantTable, keys: readonly string[]): string {
   const columns = table.key.map((name) => {
-    const { type } = table.columns.find((column) => column.name === name) ?? { type: 'text' }
-    return `${escapeIdentifier(name)} ${type}`
+    const { type = 'text', collation = null } = table.columns.find((column) => column.name === name) ?? {}
+    return `${escapeIdentifier(name)} ${type}${collation === null ? '' : ` collate ${collation}`}`
   })
-  return `jsonb_to_recordset(${escapeLiteral(`[${keys.join(',')}]`)}::jsonb) as k (${columns.join(', ')})`
+  const record = `jsonb_to_recordset(${escapeLiteral(`[${keys.join(',')}]`)}::jsonb) as k (${columns.join(', ')})`
+  return `(select distinct * from ${record}) k`
 }
 
 /** Of this tenant only, whatever a key says. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
+import { TenantError, UnavailableError } from 'rowhouse'
 import type { RootKey } from 'rowhouse/install'
 import { registerHome } from '../fleet/homes.ts'
 import { CENTRAL, type OperatorConnections } from '../registry/operator-connections.ts'
@@ -27,60 +28,89 @@ export interface Cutter {
   readonly connections: OperatorConnections
   readonly rootKey: RootKey
   readonly cancelAfterMs: number
+  /** How long the tenant may be shut out once nothing of it runs, in milliseconds. */
+  readonly fenceTimeoutMs: number
 }
 
 /**
  * Switches the tenant: fence, the last rows, the comparison, the new home admitted, the registry. Nobody else can change
  * the tenant meanwhile, because its placement stays locked; a process that dies leaves it fenced, and the next one that
- * does this goes on. Every failure before the registry was changed lets the tenant in again where it was.
+ * does this goes on. Every failure before the registry was changed lets the tenant in again where it was; so does a
+ * server that does not answer.
  *
  * @returns how long it was shut out, in milliseconds
  */
 export async function cut(cutter: Cutter, move: MoveRecord, leg: Leg, pairs: readonly TablePair[]): Promise<number> {
   const { connections } = cutter
-  await announce(connections, move, true)
+  await announce(connections, move)
+  let began: number | undefined
   try {
-    return await connections.use(CENTRAL, async (central) => {
-      await central.query('begin; set local role rowhouse_owner')
-      const now = await lockPlacement(central, move)
-      if (now.epoch === leg.epoch + 1) {
-        await central.query('rollback')
-        return 0
-      }
-      await assertStillMeant(central, move, leg)
-      if (now.epoch !== leg.epoch) throw impossible('somebody else has moved it since')
-      if (now.state !== 'active' && now.state !== 'suspended') throw impossible(`it is ${now.state}`)
-      return switchTo(cutter, central, move, leg, pairs, servedAs(now))
-    })
-  } finally {
-    await announce(connections, move, false)
+    await connections.within(longestMs(cutter), noAnswer, () =>
+      connections.use(CENTRAL, async (central) => {
+        await central.query(`begin; set local role rowhouse_owner; ${connections.idleLimit()}`)
+        const now = await lockPlacement(central, move)
+        if (now.epoch === leg.epoch + 1) {
+          await central.query('rollback')
+          return
+        }
+        await assertStillMeant(central, move, leg)
+        if (now.epoch !== leg.epoch) throw impossible('somebody else has moved it since')
+        if (now.state !== 'active' && now.state !== 'suspended') throw impossible(`it is ${now.state}`)
+        // Nobody is shut out for a server that is away.
+        await connections.use(leg.to, (target) => target.query('select'))
+        began = performance.now()
+        await switchTo(cutter, central, move, leg, pairs, servedAs(now))
+      }),
+    )
+  } catch (error) {
+    // A commit whose answer is lost may have happened: then it is switched. Whether it has is asked again by who aborts.
+    // Until it is let in, its requests are told to wait.
+    const isBack = await letIn(cutter, move, leg).catch(() => true)
+    if (began === undefined || isBack) throw error
   }
+  return began === undefined ? 0 : performance.now() - began
+}
+
+function longestMs({ cancelAfterMs, fenceTimeoutMs }: Cutter): number {
+  return 2 * cancelAfterMs + 1_000 + 2 * fenceTimeoutMs
 }
 
 async function switchTo(
-  { connections, rootKey, cancelAfterMs }: Cutter,
+  { connections, rootKey, cancelAfterMs, fenceTimeoutMs }: Cutter,
   central: pg.PoolClient,
   move: MoveRecord,
   leg: Leg,
   pairs: readonly TablePair[],
   state: Served,
-): Promise<number> {
-  const began = performance.now()
+): Promise<void> {
   const moved = { ...move, id: leg.captureId }
   const mark = randomUUID()
   try {
     await fence(connections, rootKey, move, leg.from, leg.epoch, { cancelAfterMs, mark })
-    await catchUpAndCompareLast(connections, moved, leg.from, leg.to, pairs)
-    await carrySequences(connections, leg.from, leg.to, pairs)
-    await admit(connections, move, leg.from, leg.to, leg.epoch + 1, state)
+    await connections.within(fenceTimeoutMs, noAnswer, async () => {
+      await catchUpAndCompareLast(connections, moved, leg.from, leg.to, pairs)
+      await carrySequences(connections, leg.from, leg.to, pairs)
+      await admit(connections, move, leg.from, leg.to, leg.epoch + 1, state)
+    })
     await enter(central, move, leg)
     await central.query('commit')
   } catch (error) {
     await central.query('rollback').catch(() => {})
-    // A commit whose answer is lost may have happened: then it is switched.
-    if (await letIn(connections, move, leg)) throw error
+    throw error
   }
-  return performance.now() - began
+}
+
+/** Not to be tried again by itself: each time would shut the tenant out. */
+function noAnswer(cause: unknown): TenantError {
+  return new TenantError(
+    'ERR_MOVE_ABORTED',
+    'Cannot switch the tenant: a server did not answer in time while it was shut out; it is let in again where it was. Move it again when the network is well',
+    { cause },
+  )
+}
+
+function stillAway(cause: unknown): UnavailableError {
+  return new UnavailableError('ERR_TIMEOUT', 'Cannot let the tenant in again yet: a server does not answer', { cause })
 }
 
 /** Says in the registry where the tenant lives from now on. */
@@ -130,29 +160,30 @@ async function assertStillMeant(central: pg.PoolClient, { id }: MoveRecord, { du
  * @param meanwhile  done with the placement locked, before the tenant is let in
  */
 export async function letIn(
-  connections: OperatorConnections,
+  { connections, fenceTimeoutMs }: Pick<Cutter, 'connections' | 'fenceTimeoutMs'>,
   move: MoveRecord,
   leg: Leg,
   meanwhile: (central: pg.PoolClient) => Promise<unknown> = async () => {},
 ): Promise<boolean> {
   const mark = randomUUID()
-  await claimFence(connections, move, leg.from, mark)
-  return connections.transact(CENTRAL, async (central) => {
-    const now = await lockPlacement(central, move)
-    if (now.epoch !== leg.epoch) return false
-    await meanwhile(central)
-    await unfence(connections, move, leg.from, leg.epoch, servedAs(now), mark)
-    return true
+  return connections.within(fenceTimeoutMs, stillAway, async () => {
+    await claimFence(connections, move, leg.from, mark)
+    return connections.transact(CENTRAL, async (central) => {
+      const now = await lockPlacement(central, move)
+      if (now.epoch !== leg.epoch) return false
+      await meanwhile(central)
+      await unfence(connections, move, leg.from, leg.epoch, servedAs(now), mark)
+      await central.query('update rowhouse.placement set moving_since = null where tenant_id = $1', [move.tenantId])
+      return true
+    })
   })
 }
 
-/** Requests that meet the fence wait instead of failing. */
-async function announce(connections: OperatorConnections, { tenantId }: MoveRecord, moving: boolean): Promise<void> {
+/** Requests that meet the fence wait instead of failing, until the tenant is let in here or there. */
+async function announce(connections: OperatorConnections, { tenantId }: MoveRecord): Promise<void> {
   await connections.transact(CENTRAL, (client) =>
-    client.query(
-      `update rowhouse.placement set moving_since = ${moving ? 'now()' : 'null'}
-        where tenant_id = $1 and (moving_since is null) = $2`,
-      [tenantId, moving],
-    ),
+    client.query('update rowhouse.placement set moving_since = now() where tenant_id = $1 and moving_since is null', [
+      tenantId,
+    ]),
   )
 }

@@ -2,7 +2,8 @@ import { freezeHome, thawHome } from '../fleet/freeze.ts'
 import { CENTRAL, type HomeAddress, type OperatorConnections } from '../registry/operator-connections.ts'
 import type { MoveRecord } from './move-record.ts'
 
-const HELD_BY = 'rowhouse moves'
+/** Whose freezes those of moves are, in each home. */
+export const HELD_BY = 'rowhouse moves'
 /** Freezing and thawing take turns: a thaw must not undo the freeze of a move that begins. */
 const FREEZE_LOCK = 7_262_374_406
 const LONGEST_MS = 86_400_000
@@ -33,10 +34,11 @@ export async function thawHomes(connections: OperatorConnections, move: MoveReco
   })
 }
 
-async function inTurn(connections: OperatorConnections, work: () => Promise<void>): Promise<void> {
-  await connections.transact(CENTRAL, async (client) => {
+/** Runs `work` while no move freezes or thaws a home. */
+export async function inTurn<T>(connections: OperatorConnections, work: () => Promise<T>): Promise<T> {
+  return connections.transact(CENTRAL, async (client) => {
     await client.query('select pg_advisory_xact_lock($1)', [FREEZE_LOCK])
-    await work()
+    return work()
   })
 }
 

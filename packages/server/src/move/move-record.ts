@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { TenantError, type TenantId } from 'rowhouse'
 import type { Model } from '../placing/placement-rules.ts'
@@ -130,6 +131,12 @@ export async function noteMove(
     ),
   )
   if (rowCount !== 1) throw new TenantError('ERR_MOVE_STATE', 'Cannot go on with the move: it is over, or being undone')
+}
+
+/** Keys changed in the new home are captured under an id of their own: both homes may share a database. */
+export function backId(moveId: string): string {
+  const hex = createHash('sha256').update(`back ${moveId}`).digest('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
 }
 
 /** Homes in one database share its residents: the tenant has one there, and it names the schema. */

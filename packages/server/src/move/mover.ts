@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Logger, TenantError } from 'rowhouse'
+import { isRowhouseError, type Logger, TenantError } from 'rowhouse'
 import { assertNotHeld } from '../lifecycle/legal-hold.ts'
 import type { CompiledRules } from '../placing/compile-rules.ts'
 import type { RunStep } from '../provision/journal.ts'
@@ -11,10 +10,12 @@ import { CENTRAL } from '../registry/operator-connections.ts'
 import { startCapture, stopCapture } from './capture.ts'
 import { cut, type Leg, letIn } from './cut.ts'
 import { freezeHomes, thawHomes } from './freeze-homes.ts'
-import { type MoveRecord, noteMove, readMove } from './move-record.ts'
+import { backId, type MoveRecord, noteMove, readMove } from './move-record.ts'
 import { assertEmpty, pairTables, tablesOf } from './preflight.ts'
 import { removeHome } from './remove-home.ts'
 import { catchUp, catchUpAndCompare, copyAll } from './transfer.ts'
+import { copying, cutting } from './turns.ts'
+import { waitForRestore } from './wait-for-restore.ts'
 
 /** What moves are done with. */
 export interface Mover extends Workshop {
@@ -23,6 +24,8 @@ export interface Mover extends Workshop {
   readonly log: Logger
   /** After this long, transactions of the tenant that do not end are ended at the cut, in milliseconds. */
   readonly cancelAfterMs: number
+  /** How long the cut may shut the tenant out once nothing of it runs, in milliseconds. */
+  readonly fenceTimeoutMs: number
 }
 
 /** How a piece of work on a move ended. Journalled, so plain data. */
@@ -51,7 +54,7 @@ export async function moveTenant(mover: Mover, id: string, run: RunStep): Promis
   } catch (error) {
     if (!(await run('look', () => hasSwitched(mover, id)))) {
       await run('abort', () => persistently(mover, () => abort(mover, id, messageOf(error))))
-      return failedRun('move', error)
+      return failed('move', error)
     }
     mover.log.warn({ err: error, move: id }, 'a move failed after its switch: the tenant is in its new home')
   }
@@ -66,7 +69,7 @@ export async function revertMove(mover: Mover, id: string, run: RunStep): Promis
     await run('revert: cut', () => switchBack(mover, id))
   } catch (error) {
     await run('revert: stay', () => persistently(mover, () => stay(mover, id, messageOf(error))))
-    return failedRun('revert', error)
+    return failed('revert', error)
   }
   await run('revert: clean', () => cleanAfterRevert(mover, id))
   return { ok: true }
@@ -90,14 +93,8 @@ export async function completeMove(mover: Mover, id: string, run: RunStep): Prom
     return { ok: true }
   } catch (error) {
     await run('complete: note', () => noteMove(mover.connections, id, { error: messageOf(error) }))
-    return failedRun('complete', error)
+    return failed('complete', error)
   }
-}
-
-/** Keys changed in the new home are captured under an id of their own: both homes may share a database. */
-function backId(moveId: string): string {
-  const hex = createHash('sha256').update(`back ${moveId}`).digest('hex')
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
 }
 
 async function prepare(mover: Mover, id: string): Promise<void> {
@@ -106,12 +103,14 @@ async function prepare(mover: Mover, id: string): Promise<void> {
   await noteMove(connections, id, { state: 'preparing', error: null })
   const move = await read(mover, id)
   const home = toChosen(move)
-  if (!(await hasNamespace(mover, home))) {
-    await noteMove(connections, id, { progress: { madeHome: true } })
-    await makeNamespace(mover, home)
-  }
-  await bringUpToDate(mover, home)
-  await freezeHomes(connections, move)
+  await copying.take(async () => {
+    if (!(await hasNamespace(mover, home))) {
+      await noteMove(connections, id, { progress: { madeHome: true } })
+      await makeNamespace(mover, home)
+    }
+    await bringUpToDate(mover, home)
+  })
+  await cutting.take(() => freezeHomes(connections, move))
   await pairTables(connections, move.source, move.target)
   // Rows of an interrupted copy are removed before the copy; rows from before this move are somebody's.
   if (move.progress.copiedRows === undefined) await assertEmpty(connections, move.target, move.tenantId)
@@ -120,6 +119,7 @@ async function prepare(mover: Mover, id: string): Promise<void> {
 async function capture(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
+  await waitForRestore(connections, mover.rootKey.deriveLockKey(move.tenantId), move.source)
   await startCapture(connections, move.source, await tablesOf(connections, move.source), move.tenantId, id)
 }
 
@@ -135,7 +135,7 @@ async function copy(mover: Mover, id: string): Promise<void> {
     noted = performance.now()
     last = noteMove(connections, id, { progress: { copiedRows, copiedBytes } }).catch(() => {})
   }
-  await copyAll(connections, move, pairs, onProgress, () => obeyAbort(mover, id))
+  await copying.take(() => copyAll(connections, move, pairs, onProgress, () => obeyAbort(mover, id)))
   await last
   await noteMove(connections, id, { state: 'catching-up' })
 }
@@ -144,9 +144,10 @@ async function settleDown(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
   const pairs = await pairTables(connections, move.source, move.target)
-  await untilFew(mover, id, () => catchUp(connections, move, move.source, move.target, pairs))
+  // For the way back, which begins with the switch; until then it keeps others from truncating what was copied.
   await startCapture(connections, move.target, await tablesOf(connections, move.target), move.tenantId, backId(id))
-  const verified = await catchUpAndCompare(connections, move, move.source, move.target, pairs)
+  await untilFew(mover, id, () => catchUp(connections, move, move.source, move.target, pairs))
+  const verified = await copying.take(() => catchUpAndCompare(connections, move, move.source, move.target, pairs))
   await noteMove(connections, id, { progress: { verified } })
   await untilFew(mover, id, () => catchUp(connections, move, move.source, move.target, pairs), FEW_KEYS)
 }
@@ -155,7 +156,7 @@ async function settleDown(mover: Mover, id: string): Promise<void> {
 async function untilFew(mover: Mover, id: string, round: () => Promise<number>, few = FEW_KEYS): Promise<void> {
   for (let n = 0; n < MAX_ROUNDS; n += 1) {
     await obeyWish(mover, id)
-    const lag = await round()
+    const lag = await copying.take(round)
     await noteMove(mover.connections, id, { progress: { lag } })
     if (lag <= few) return
   }
@@ -173,7 +174,7 @@ async function switchOver(mover: Mover, id: string): Promise<void> {
   if (move.state === 'switched') return
   await noteMove(connections, id, { state: 'cutting' })
   const pairs = await pairTables(connections, move.source, move.target)
-  const pauseMs = await cut(mover, move, forward(move), pairs)
+  const pauseMs = await cutting.take(() => cut(mover, move, forward(move), pairs))
   await noteMove(connections, id, { progress: { pauseMs: Math.round(pauseMs) } })
 }
 
@@ -185,7 +186,7 @@ async function leaveSource(mover: Mover, id: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
   await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, false)
-  await thawHomes(connections, move)
+  await cutting.take(() => thawHomes(connections, move))
 }
 
 /** Leaves everything as it was before the move. */
@@ -193,16 +194,18 @@ async function abort(mover: Mover, id: string, why: string): Promise<void> {
   const { connections } = mover
   const move = await read(mover, id)
   // With the placement locked, as a cut has it: none begins after this.
-  const home = await letIn(connections, move, forward(move), (central) =>
-    central.query(`update rowhouse.move set state = 'aborting', changed_at = now() where id = $1`, [id]),
+  const home = await cutting.take(() =>
+    letIn(mover, move, forward(move), (central) =>
+      central.query(`update rowhouse.move set state = 'aborting', changed_at = now() where id = $1`, [id]),
+    ),
   )
   if (!home) throw new TenantError('ERR_MOVE_STATE', 'Cannot abort the move: the tenant has been switched')
   await stopCapture(connections, move.source, await tablesOf(connections, move.source), id, true)
   const ours = move.progress.madeHome === true || move.progress.copiedRows !== undefined
-  await thawHomes(connections, move)
-  if (ours && (await hasNamespace(mover, toChosen(move)))) {
+  await cutting.take(() => thawHomes(connections, move))
+  if (await hasNamespace(mover, toChosen(move))) {
     await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id), false)
-    await removeHome(connections, move.target, move.source, move.tenantId)
+    if (ours) await removeHome(connections, move.target, move.source, move.tenantId)
   }
   await noteMove(connections, id, { state: 'aborted', error: why })
 }
@@ -232,7 +235,7 @@ async function settleBack(mover: Mover, id: string): Promise<void> {
   const pairs = await pairTables(connections, move.target, move.source)
   const back = { ...move, id: backId(id) }
   await untilFew(mover, id, () => catchUp(connections, back, move.target, move.source, pairs))
-  const verified = await catchUpAndCompare(connections, back, move.target, move.source, pairs)
+  const verified = await copying.take(() => catchUpAndCompare(connections, back, move.target, move.source, pairs))
   await noteMove(connections, id, { progress: { verified } })
 }
 
@@ -240,14 +243,14 @@ async function switchBack(mover: Mover, id: string): Promise<void> {
   const move = await read(mover, id)
   if (await isBack(mover, move)) return
   const pairs = await pairTables(mover.connections, move.target, move.source)
-  const pauseMs = await cut(mover, move, backward(move), pairs)
+  const pauseMs = await cutting.take(() => cut(mover, move, backward(move), pairs))
   await noteMove(mover.connections, id, { progress: { pauseMs: Math.round(pauseMs) } })
 }
 
 /** The tenant goes on where it is, in the new home, unless it was switched back at the last moment. */
 async function stay(mover: Mover, id: string, why: string): Promise<void> {
   const move = await read(mover, id)
-  const stays = await letIn(mover.connections, move, backward(move))
+  const stays = await cutting.take(() => letIn(mover, move, backward(move)))
   await noteMove(mover.connections, id, { ...(stays ? { state: 'switched' as const } : {}), error: why })
 }
 
@@ -266,7 +269,7 @@ async function cleanAfterRevert(mover: Mover, id: string): Promise<void> {
     await stopCapture(connections, move.target, await tablesOf(connections, move.target), backId(id), false)
     await removeHome(connections, move.target, move.source, move.tenantId)
   }
-  await thawHomes(connections, move)
+  await cutting.take(() => thawHomes(connections, move))
   await noteMove(connections, id, { state: 'reverted', error: null })
 }
 
@@ -309,5 +312,21 @@ function toChosen({ target, tenantId }: MoveRecord): ChosenHome {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  const message = error instanceof Error ? error.message : String(error)
+  if (isRowhouseError(error)) return message
+  if (!isAltered(error)) return `Cannot move the tenant: PostgreSQL says: ${message}`
+  return `Cannot move the tenant: somebody made, altered or dropped tables meanwhile: ${message}; move it again when that is over`
+}
+
+/** What a run failed with. What PostgreSQL says is put into words. */
+function failed(step: string, error: unknown): FailedRun {
+  const message = messageOf(error)
+  const said = isAltered(error) ? new TenantError('ERR_MOVE_IMPOSSIBLE', message) : error
+  const outcome = failedRun(step, said)
+  return { ...outcome, error: { ...outcome.error, message } }
+}
+
+/** A table, column or type that was there when the step began. */
+function isAltered(error: unknown): boolean {
+  return ['42P01', '42703', '42704', '42804'].includes(String((error as { code?: unknown }).code))
 }

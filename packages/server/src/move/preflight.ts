@@ -44,7 +44,7 @@ function differencesOf(there: readonly TenantTable[], here: readonly TenantTable
 }
 
 /** Types named with a schema differ where the schema is the tenant's own: an enum of its own is the same one there. */
-function shapeOf({ columns, key, schema }: TenantTable): string {
+export function shapeOf({ columns, key, schema }: TenantTable): string {
   const types = columns.map(({ name, type }) => `${name} ${type.replace(`${schema}.`, '')}`)
   return JSON.stringify([types.sort(), key])
 }

@@ -8,6 +8,7 @@ import { type Compared, compareKeys, compareTables } from './compare.ts'
 import { pipeRows } from './copy-rows.ts'
 import { type MoveHome, type MoveRecord, sameDatabase } from './move-record.ts'
 import { assertReferences } from './references.ts'
+import { assertUnaltered } from './unaltered.ts'
 
 /** Rows as they are at one moment, and a target in which neither triggers nor foreign keys act: both hold where rows come from. */
 const READ = 'begin isolation level repeatable read'
@@ -22,7 +23,8 @@ async function betweenHomes<T>(
 ): Promise<T> {
   return connections.use(from, (source) =>
     connections.use(to, async (target) => {
-      await Promise.all([source.query(`${READ}; ${PLAIN_TEXT}`), target.query(WRITE)])
+      const limit = connections.idleLimit()
+      await Promise.all([source.query(`${READ}; ${PLAIN_TEXT}; ${limit}`), target.query(`${WRITE}; ${limit}`)])
       const result = await work(source, target)
       await target.query('commit')
       await source.query('commit')
@@ -107,7 +109,12 @@ export function catchUpAndCompare(
   })
 }
 
-/** As `catchUp`, and then compares the rows of those keys: all others were compared after they had changed last. */
+/**
+ * As `catchUp`, and then compares the rows of those keys: all others were compared after they had changed last.
+ *
+ * What that rests on is looked at first, with the tables locked against changes of their shape: nobody has altered one
+ * since they were paired, and every change was captured.
+ */
 export function catchUpAndCompareLast(
   connections: OperatorConnections,
   { id, tenantId }: MoveRecord,
@@ -116,6 +123,7 @@ export function catchUpAndCompareLast(
   pairs: readonly TablePair[],
 ): Promise<number> {
   return betweenHomes(connections, from, to, async (source, target) => {
+    await assertUnaltered(source, target, pairs, id)
     const { keys } = await takeKeys(source, id)
     const count = await copyKeys(source, target, pairs, tenantId, keys)
     await assertReferences(target, pairs, tenantId, keys)

@@ -1,6 +1,6 @@
 import { createTenantAdmin, parseRootKey } from 'rowhouse/install'
 import { createLifecycle, type Lifecycle } from '../lifecycle/lifecycle.ts'
-import { findOrphans, type Orphan } from './find-orphans.ts'
+import { findOrphans, type Orphan, removeOrphans } from './find-orphans.ts'
 import { OperatorConnections } from './operator-connections.ts'
 import { listServers, type RegisteredServer, setServerState } from './servers.ts'
 
@@ -17,6 +17,12 @@ export interface Registry {
   readonly lifecycle: Lifecycle
   /** Compares registry and servers; empty when everything made for a tenant belongs to one. */
   findOrphans(): Promise<Orphan[]>
+  /**
+   * Removes what moves left behind and nobody needs, and returns it. What holds rows of tenants stays, for people to look at.
+   *
+   * @throws {UnavailableError} `ERR_TIMEOUT` when a transaction that does not end is in the way, `ERR_DATABASE_UNAVAILABLE`
+   */
+  removeOrphans(): Promise<Orphan[]>
   close(): Promise<void>
 }
 
@@ -49,6 +55,7 @@ export async function openRegistry(options: {
     },
     lifecycle: createLifecycle(connections, parseRootKey(options.rootKey)),
     findOrphans: () => findOrphans(connections),
+    removeOrphans: () => removeOrphans(connections),
     close: () => connections.close(),
   }
 }

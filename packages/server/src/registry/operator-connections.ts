@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Socket } from 'node:net'
 import pg from 'pg'
 import { ConfigError, UnavailableError } from 'rowhouse'
 import { readConnectionUrl, urlOfDatabase } from 'rowhouse/install'
@@ -19,10 +21,12 @@ export interface HomeAddress extends DatabaseAddress {
 export const CENTRAL = { server: 'main', database: undefined } as const
 
 /** How many connections of the operator one database is given at most. */
-const PER_DATABASE = 8
+const PER_DATABASE = 16
 const CONNECT_TIMEOUT_MS = 10_000
 /** Thousands of databases are visited one after the other; each connection is closed soon after the visit. */
 const IDLE_CLOSE_MS = 1_000
+/** A peer that is silent for so long is asked whether it is there, ten times in as many seconds. */
+const KEEP_ALIVE_MS = 10_000
 
 const PLATFORM_ID = `
   select left(encode(sha256(convert_to(system_identifier || ' ' || current_database(), 'UTF8')), 'hex'), 8) as id from pg_control_system()`
@@ -38,6 +42,8 @@ export class OperatorConnections {
   readonly #centralUrl: string
   readonly #pools = new Map<string, pg.Pool>()
   #platformId: Promise<string> | undefined
+  /** Of the work that is done right now: what it opens is closed when the time is over, however deep it was opened. */
+  readonly #deadline = new AsyncLocalStorage<Deadline>()
 
   constructor(centralUrl: string) {
     this.#centralUrl = centralUrl
@@ -51,10 +57,11 @@ export class OperatorConnections {
    * @throws {UnavailableError} `ERR_DATABASE_UNAVAILABLE`; safe to retry
    */
   async use<T>(address: DatabaseAddress, fn: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const pool = await this.#poolOf(address)
-    const client = await pool.connect().catch((error: Error) => {
-      throw toConnectError(error, address)
-    })
+    const signal = this.#deadline.getStore()?.signal
+    const client = await connectBefore(await this.#poolOf(address), address, signal)
+    // A network that swallows what is sent answers neither a query nor a cancellation.
+    const hangUp = () => (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy()
+    signal?.addEventListener('abort', hangUp)
     let broken = true
     // A connection that is lost fails the statement that runs on it; reported to nobody else, it would end the process.
     const ignore = () => {}
@@ -64,6 +71,7 @@ export class OperatorConnections {
       broken = false
       return result
     } finally {
+      signal?.removeEventListener('abort', hangUp)
       // One that is closed may report its end later.
       if (!broken) client.off('error', ignore)
       // After an error nobody knows what state the session is in.
@@ -74,7 +82,7 @@ export class OperatorConnections {
   /** Runs `fn` in one transaction as `rowhouse_owner`. */
   transact<T>(address: DatabaseAddress, fn: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     return this.use(address, async (client) => {
-      await client.query('begin')
+      await client.query(`begin; ${this.idleLimit()}`)
       try {
         await client.query('set local role rowhouse_owner')
         const result = await fn(client)
@@ -85,6 +93,30 @@ export class OperatorConnections {
         throw error
       }
     })
+  }
+
+  /**
+   * Runs `work`, and hangs up whatever connection it has when the time is over. Its transactions are undone: here at once,
+   * and by a server that cannot be reached when it has waited as long for the next statement.
+   *
+   * @param late  makes the error of work that was cut short
+   */
+  async within<T>(ms: number, late: (cause: unknown) => Error, work: () => Promise<T>): Promise<T> {
+    const controller = new AbortController()
+    const timer = setTimeout(() => controller.abort(), ms)
+    try {
+      return await this.#deadline.run({ signal: controller.signal, ms }, work)
+    } catch (error) {
+      throw controller.signal.aborted ? late(error) : error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Statement for a transaction that is begun by hand within a deadline; nothing outside of one. */
+  idleLimit(): string {
+    const ms = this.#deadline.getStore()?.ms
+    return ms === undefined ? '' : `set local idle_in_transaction_session_timeout = ${ms}`
   }
 
   /**
@@ -146,6 +178,32 @@ export class OperatorConnections {
   }
 }
 
+interface Deadline {
+  readonly signal: AbortSignal
+  readonly ms: number
+}
+
+/** Connects, unless the time is over before: then whatever arrives later goes back. */
+async function connectBefore(
+  pool: pg.Pool,
+  address: DatabaseAddress,
+  signal: AbortSignal | undefined,
+): Promise<pg.PoolClient> {
+  const connecting = pool.connect().catch((error: Error) => {
+    throw toConnectError(error, address)
+  })
+  if (signal === undefined) return connecting
+  const late = new Promise<never>((_, reject) => {
+    const fail = () => reject(toConnectError(new Error('there was no answer in time'), address))
+    if (signal.aborted) fail()
+    signal.addEventListener('abort', fail, { once: true })
+  })
+  return Promise.race([connecting, late]).catch((error) => {
+    connecting.then((client) => client.release(true)).catch(() => {})
+    throw error
+  })
+}
+
 function keyOf({ server, database }: DatabaseAddress): string {
   return `${server}/${database ?? ''}`
 }
@@ -156,6 +214,8 @@ function openPool(connectionString: string): pg.Pool {
     max: PER_DATABASE,
     idleTimeoutMillis: IDLE_CLOSE_MS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     application_name: 'rowhouse-server',
   })
   // A connection lost while idle is replaced at the next use; without a listener it would end the process.

@@ -9,6 +9,8 @@ export interface TenantColumn {
   /** As PostgreSQL writes it, e.g. `numeric(12,2)`. */
   readonly type: string
   readonly identity: boolean
+  /** Schema and name, quoted; null for the default, and for types that have none. */
+  readonly collation: string | null
 }
 
 /** A table of the application that holds rows of tenants, in one home. */
@@ -47,7 +49,9 @@ const TEXT = `
        and exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'rowhouse_wall'))
   select t.oid::int as oid, t.relname as name, t.relkind = 'r' as only,
          (select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-                                            'identity', a.attidentity <> '') order by a.attnum)
+                                            'identity', a.attidentity <> '',
+                                            'collation', (select format('%I.%I', n.nspname, l.collname) from pg_collation l join pg_namespace n on n.oid = l.collnamespace
+                                                           where l.oid = a.attcollation and l.collname <> 'default')) order by a.attnum)
             from pg_attribute a where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
          (select json_agg(a.attname order by k.n)
             from pg_index i, unnest(i.indkey::int2[]) with ordinality k (attnum, n)

@@ -29,6 +29,11 @@ const STOPS = {
   rows: { at: 'old', hold: (home: string) => `lock table ${home}.shipment in share mode` },
   namespace: { at: 'old', hold: (home: string) => `lock table ${home}.shipment in access share mode` },
   prove: { at: 'old', hold: () => `lock table ${neighbour}.leg in access exclusive mode` },
+  // A run of this tenant that has ended, of which the journal forgets what it held.
+  forget: {
+    at: 'central',
+    hold: () => `select from rowhouse_journal.workflow_status where workflow_uuid like 'offboard:%' for update`,
+  },
   finish: { at: 'central', hold: () => 'lock table rowhouse.domain in access exclusive mode' },
 } as const
 
@@ -79,7 +84,7 @@ async function makeLeft(slug: string, model: 'pooled' | 'schema' | 'database') {
 const CASES = [
   ...(Object.keys(STOPS) as (keyof typeof STOPS)[]).map((stop) => ['schema', stop] as const),
   ...(['begin', 'count', 'rows', 'finish'] as const).map((stop) => ['pooled', stop] as const),
-  ...(['begin', 'prove', 'finish'] as const).map((stop) => ['database', stop] as const),
+  ...(['begin', 'prove', 'finish', 'forget'] as const).map((stop) => ['database', stop] as const),
 ]
 
 describe('a process that is killed with -9', () => {

@@ -9,9 +9,10 @@ import { HISTORY_SCHEMA, writeAlong } from './history.ts'
 let platform: Platform
 let app: Rowhouse
 let count = 0
+const CANCEL_AFTER_MS = 600
 let slug = ''
 beforeAll(async () => {
-  platform = await createPlatform({ cancelAfterMs: 300 }, HISTORY_SCHEMA)
+  platform = await createPlatform({ cancelAfterMs: CANCEL_AFTER_MS }, HISTORY_SCHEMA)
   app = await platform.openApp()
   await platform.plane.provision({ slug: 'neighbour', wish: { model: 'pooled', server: 'main' } })
 })
@@ -199,6 +200,8 @@ describe('while a tenant moves', () => {
     )
     const moved = await platform.plane.moves.start(request('schema', 'main'))
     expect(moved).toMatchObject({ state: 'switched' })
+    // Less than the time after which the cut ends what it waits for: it waited for nothing, and the neighbour works on.
+    expect(moved.progress.pauseMs).toBeLessThan(CANCEL_AFTER_MS)
     end()
     await open
     await platform.plane.moves.complete(moved.id)
@@ -219,6 +222,7 @@ describe('while a tenant moves', () => {
       .catch((error) => error)
     const moved = await platform.plane.moves.start(request('schema', 'main'))
     expect(moved).toMatchObject({ state: 'switched' })
+    expect(moved.progress.pauseMs).toBeGreaterThanOrEqual(CANCEL_AFTER_MS)
     end()
     expect(await open).toMatchObject({ code: 'ERR_DATABASE_UNAVAILABLE' })
     expect(await rowsOf()).toEqual({ n: 20 })

@@ -23,6 +23,8 @@ export interface Platform {
   reopen(options?: Partial<ControlPlaneOptions>): Promise<ControlPlane>
   /** Superuser of the shared database of `old-1`. */
   onOld<T>(fn: (client: pg.Client) => Promise<T>): Promise<T>
+  /** Superuser of another database of `main`. */
+  onDatabase<T>(name: string, fn: (client: pg.Client) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
@@ -108,15 +110,8 @@ export async function createPlatform(
       plane = await open(more)
       return plane
     },
-    onOld: async (fn) => {
-      const client = new pg.Client({ connectionString: old.url })
-      await client.connect()
-      try {
-        return await fn(client)
-      } finally {
-        await client.end()
-      }
-    },
+    onOld: (fn) => asClient(old.url, fn),
+    onDatabase: (name, fn) => asClient(Object.assign(new URL(central.adminUrl), { pathname: `/${name}` }).href, fn),
     close: async () => {
       await Promise.all(opened.map((rowhouse) => rowhouse.close()))
       await plane.close()
@@ -126,6 +121,16 @@ export async function createPlatform(
       await central.drop()
       await remove()
     },
+  }
+}
+
+async function asClient<T>(connectionString: string, fn: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString })
+  await client.connect()
+  try {
+    return await fn(client)
+  } finally {
+    await client.end()
   }
 }
 

@@ -17,6 +17,7 @@ import { homeOpen } from './fleet/l65-home-open.ts'
 import { databaseOfTenantOpen } from './fleet/l66-database-of-tenant-open.ts'
 import { homeTableUnguarded } from './fleet/l67-home-table-unguarded.ts'
 import { homeShadows } from './fleet/l68-home-shadows.ts'
+import { moveLeftBehind } from './fleet/l69-move-left-behind.ts'
 
 export const fleetRules: readonly Rule[] = [
   placementSchema,
@@ -35,4 +36,5 @@ export const fleetRules: readonly Rule[] = [
   databaseOfTenantOpen,
   homeTableUnguarded,
   homeShadows,
+  moveLeftBehind,
 ]

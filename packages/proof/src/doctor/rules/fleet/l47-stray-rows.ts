@@ -1,5 +1,7 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
 import { isHome } from '../policy/canonical-policies.ts'
+import { openMove } from './open-moves.ts'
+import { FIRST_TENANT, settle } from './placed.ts'
 
 /**
  * Asks one table, run once per table by query_to_xml. With an index that starts with the tenant, each tenant costs one
@@ -10,10 +12,10 @@ const FIRST_STRAY = `
      (select %1$I from only %2$s order by %1$I limit 1)
      union all
      select (select n.%1$I from only %2$s n where n.%1$I > f.id order by n.%1$I limit 1) from found f where f.id is not null)
-   select f.id as stray from found f where f.id is not null and not exists (select from rowhouse.resident r where r.tenant_id = f.id%3$s) limit 1'`
+   select f.id as stray from found f where f.id is not null and not exists (select from rowhouse.resident r where r.tenant_id = f.id%3$s)%4$s limit 1'`
 
 const FIRST_STRAY_WITHOUT_INDEX = `
-  'select t.%1$I as stray from only %2$s t where t.%1$I is not null and not exists (select from rowhouse.resident r where r.tenant_id = t.%1$I%3$s) limit 1'`
+  'select t.%1$I as stray from only %2$s t where t.%1$I is not null and not exists (select from rowhouse.resident r where r.tenant_id = t.%1$I%3$s)%4$s limit 1'`
 
 export const strayRows: Rule = {
   id: 'L47',
@@ -30,6 +32,11 @@ export const strayRows: Rule = {
              -- The home of the table is where its tenant has to live; versions before 4 know none.
              case when ($1::jsonb->>'installed')::int < 4 then ''
                   when ${isHome('n.nspname')} then format(' and r.home = %L', n.nspname) else ' and r.home is null' end as beside,
+             -- Rows that a move brings or keeps: it is known where the registry is, and elsewhere while it copies. Since version 6.
+             case when ($1::jsonb->>'installed')::int < 6 then ''
+                  else format(' and not exists (select from rowhouse.move m where m.tenant_id = {id} and m.state not in (''completed'', ''aborted'', ''reverted''))'
+                              ' and not exists (select from rowhouse.ddl_freeze z where z.home = %L and z.held_by = ''rowhouse moves'' and z.until > now()'
+                              ' and not exists (select from rowhouse.tenant))', case when ${isHome('n.nspname')} then n.nspname else '' end) end as unmoved,
              exists (select from pg_index i where i.indrelid = t.oid and i.indkey[0] = a.attnum and i.indisvalid and i.indpred is null
                                               and i.indclass[0] in (select o.oid from pg_opclass o join pg_am m on m.oid = o.opcmethod where m.amname = 'btree')) as indexed
         from tenant_table t
@@ -37,7 +44,8 @@ export const strayRows: Rule = {
         join pg_namespace n on n.oid = c.relnamespace
         join pg_attribute a on a.attrelid = t.oid and a.attname = t.column_name and a.atttypid = 'uuid'::regtype),
     answered as (
-      select q.name, substring(query_to_xml(format(case when q.indexed then ${FIRST_STRAY} else ${FIRST_STRAY_WITHOUT_INDEX} end, q.column_name, q.name, q.beside), false, true, '')::text
+      select q.name, substring(query_to_xml(format(case when q.indexed then ${FIRST_STRAY} else ${FIRST_STRAY_WITHOUT_INDEX} end, q.column_name, q.name, q.beside,
+                                                    replace(q.unmoved, '{id}', case when q.indexed then 'f.id' else format('t.%I', q.column_name) end)), false, true, '')::text
                                from '<stray>([0-9a-f-]{36})</stray>') as stray
         from asked q)
     select a.name as object, format('%s holds rows of tenant %s, which does not live here', a.name, a.stray) as message, null as mend
@@ -76,6 +84,15 @@ create schema t_acme_00000000000a;
 create table t_acme_00000000000a.t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
 select rowhouse.protect('t_acme_00000000000a.t');
 insert into t_acme_00000000000a.t (tenant_id, id) values ('00000000-0000-4000-8000-000000000001', 1)`,
+      // Kept until a move is completed.
+      `create table t (tenant_id uuid not null, id bigint, primary key (tenant_id, id));
+${settle({ placement: "'main', 'schema', null, 't_acme_00000000000a', 2, 1", resident: "2, 'active', 't_acme_00000000000a'" })};
+insert into t (tenant_id, id) values ('${FIRST_TENANT}', 1);
+${openMove(FIRST_TENANT, 't_acme_00000000000a', 'switched')}`,
+      // Copied from another server, to a database without the registry.
+      `create table t (tenant_id uuid, id bigint primary key);
+insert into t (tenant_id, id) values ('${FIRST_TENANT}', 1);
+insert into rowhouse.ddl_freeze (home, reason, held_by, until) values ('', 'tenants are being moved', 'rowhouse moves', now() + interval '1 h')`,
     ],
   },
 }

@@ -1,4 +1,5 @@
 import { type Rule, SURVEYED } from '../../rule.ts'
+import { OPEN_MOVES, openMove } from './open-moves.ts'
 import { FIRST_TENANT, PLACED, settle } from './placed.ts'
 
 const HOME = 't_acme_000000000001'
@@ -12,12 +13,14 @@ export const registryDisagrees: Rule = {
   remedy:
     'Suspend, resume or create the tenant again with the admin functions, which change both sides. Remove a resident that nobody knows after a look at its rows.',
   applies: 'installed',
-  sinceSchema: 4,
-  sql: `with ${SURVEYED}, ${PLACED}, judged as (
+  sinceSchema: 6,
+  sql: `with ${SURVEYED}, ${PLACED}, ${OPEN_MOVES}, judged as (
       select p.id,
              case when not p.registered then 'lives here and is in no registry: its seals are accepted'
                   when not p.has_placement and p.state <> 'erased' then 'is in the registry and placed nowhere'
                   when not p.lives_here or not p.has_placement then null
+                  -- A cut changes both sides one after the other, and fences the tenant meanwhile.
+                  when exists (select from open_move o where o.tenant_id = p.id and (o.state in ('cutting', 'reverting') or p.resident_state = 'fenced')) then null
                   when not p.resident then case when p.state in ('standby', 'active', 'suspended', 'offboarding') then 'is placed here and lives nowhere' end
                   when p.state in ('active', 'suspended') and p.resident_state <> p.state
                     or p.state in ('offboarding', 'erased', 'failed') and p.resident_state = 'active' then format('is %s in the registry and %s here', p.state, p.resident_state)
@@ -40,12 +43,16 @@ update rowhouse.tenant set state = 'offboarding' where id = '${FIRST_TENANT}'`,
       settle({ placement: "'main', 'pooled', null, null, 2, 1" }),
       settle({ placement: "'main', 'pooled', null, null, 1, 2" }),
       settle({ placement: `'main', 'schema', null, '${HOME}', 1, 1` }),
+      // Shut out, and nobody moves it.
+      settle({ resident: "1, 'fenced', null" }),
     ],
     quiet: [
       'select 1',
       settle(),
       settle({ state: 'suspended', resident: "1, 'suspended', null" }),
       settle({ placement: `'main', 'schema', null, '${HOME}', 1, 1`, resident: `1, 'active', '${HOME}'` }),
+      `${settle({ resident: "1, 'fenced', null" })};
+${openMove(FIRST_TENANT, HOME, 'cutting')}`,
       // Being made, and made in advance.
       settle({ state: 'provisioning', resident: false }),
       `${settle({ state: 'provisioning' })};
