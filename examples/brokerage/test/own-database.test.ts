@@ -80,7 +80,7 @@ describe('one broker’s database', () => {
     }
     expect(await Promise.all(['beside', 'elsewhere', 'shared'].map(count))).toEqual(others)
     const orphans = await platform.brokerage.plane.findOrphans()
-    expect(orphans).toEqual([{ server, kind: 'placement', name: database, what: 'its database is not there' }])
+    expect(orphans).toMatchObject([{ server, kind: 'placement', name: database, what: 'its database is not there' }])
   })
 })
 

@@ -1,4 +1,4 @@
-import { AccessError, HookError, isRowhouseError, MigrationError, TenantError } from 'rowhouse'
+import { AccessError, HookError, isRowhouseError, MigrationError, TenantError, UnavailableError } from 'rowhouse'
 import { type FailedRun, revive } from '../provision/run-outcome.ts'
 
 /**
@@ -38,5 +38,6 @@ export function toLifecycleError(error: unknown, action: string): unknown {
 export function toRunError(action: string, { step, error }: FailedRun): Error {
   const { message } = error
   const text = message.startsWith('Cannot ') ? message : `Cannot ${action}: step "${step}" failed: ${message}`
+  if (/^(08|53|57P)|^E(CONN|PIPE)/.test(error.code ?? '')) return new UnavailableError('ERR_DATABASE_UNAVAILABLE', text)
   return revive(error, text) ?? new HookError('ERR_HOOK_REFUSED', text, { reason: `${step}-failed` })
 }

@@ -21,8 +21,11 @@ export async function takeKeys(
   atMost?: number,
 ): Promise<{ readonly keys: ChangedKeys; readonly more: boolean }> {
   const { rows } = await source.query<{ name: string; keys: string[]; taken: number }>(
-    `with first as (select id from rowhouse.captured_key where move_id = $1 order by id limit $2),
-          taken as (delete from rowhouse.captured_key c using first f where c.move_id = $1 and c.id = f.id returning c.table_name, c.key)
+    // One scan up to a bound, and no join: what is known of how many keys there are is always out of date.
+    `with taken as (
+       delete from rowhouse.captured_key where move_id = $1 and id <= (
+         select max(id) from (select id from rowhouse.captured_key where move_id = $1 order by id limit $2) first)
+       returning table_name, key)
      select table_name as name, array_agg(distinct key::text) as keys, count(*)::int as taken from taken group by 1`,
     [moveId, atMost ?? null],
   )

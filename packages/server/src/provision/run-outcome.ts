@@ -74,13 +74,10 @@ const CLASSES: Readonly<Record<string, new (code: never, message: string, facts:
   UnavailableError,
 }
 
-/**
- * Makes an error of what the journal kept of it, for who waits for the run: of its class and code where it was one of
- * Rowhouse's, `ERR_DATABASE_UNAVAILABLE` where the database was away; undefined for every other.
- */
+/** Makes an error of what the journal kept of it, for who waits for the run; undefined where it was none of Rowhouse's. */
 export function revive({ name, code, message, reason }: KeptError, text = message): Error | undefined {
   const Class = CLASSES[name]
-  if (code === undefined) return undefined
-  if (Class !== undefined) return new Class(code as never, text, { reason: reason ?? 'unknown' })
-  return /^(08|53|57P)|^E(CONN|PIPE)/.test(code) ? new UnavailableError('ERR_DATABASE_UNAVAILABLE', text) : undefined
+  return Class === undefined || code === undefined
+    ? undefined
+    : new Class(code as never, text, { reason: reason ?? 'unknown' })
 }
