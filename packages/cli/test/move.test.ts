@@ -38,12 +38,13 @@ const rowsOf = async (slug: string) =>
   )
 
 /** Enters a move that nobody carries on with, as one whose process is on another machine. */
-async function enterMove(slug: string, state: string): Promise<string> {
+/** As a process leaves it that dies right after. */
+async function enterMove(slug: string): Promise<string> {
   const { rows } = await place.admin.query<{ id: string }>(
     `insert into rowhouse.move (id, tenant_id, state, source, target, epoch, requested_by, reason)
-     select gen_random_uuid(), id, $2, '{"server":"main","model":"pooled"}', '{"server":"eu-1","model":"pooled"}', 1, 'ann', 'a test'
+     select gen_random_uuid(), id, 'planned', '{"server":"main","model":"pooled"}', '{"server":"eu-1","model":"pooled"}', 1, 'ann', 'a test'
        from rowhouse.tenant where slug = $1 returning id`,
-    [slug, state],
+    [slug],
   )
   return rows[0]?.id ?? ''
 }
@@ -133,21 +134,24 @@ describe('rowhouse tenant move', () => {
     expect((await rowhouse('tenant', 'moves', 'bolt', '--json')).lines()).toEqual([[]])
   })
 
-  it('pause, resume and abort leave a wish that the mover obeys', async () => {
-    const id = await enterMove('bolt', 'catching-up')
-    expect((await rowhouse('tenant', 'move-pause', id)).lines()).toMatchObject([
-      { event: 'paused', move: { wish: 'pause', state: 'catching-up' } },
+  it('pause leaves a wish; abort and resume do the work of a process that died before it began', async () => {
+    const first = await enterMove('bolt')
+    expect((await rowhouse('tenant', 'move-pause', first)).lines()).toMatchObject([
+      { event: 'paused', move: { wish: 'pause', state: 'planned' } },
     ])
-    expect((await rowhouse('tenant', 'moves', 'bolt')).stdout).toContain('catching-up (pause)')
-    const resumed = (await rowhouse('tenant', 'move-resume', id)).lines()[0]
-    expect(resumed).toMatchObject({ event: 'resumed' })
-    expect(resumed.move).not.toHaveProperty('wish')
-    expect((await rowhouse('tenant', 'move-abort', id)).lines()).toMatchObject([{ move: { wish: 'abort' } }])
-    expect(await rowhouse('tenant', 'move-revert', id)).toMatchObject({
+    expect((await rowhouse('tenant', 'moves', 'bolt')).stdout).toContain('planned (pause)')
+    expect((await rowhouse('tenant', 'move-abort', first)).lines()).toMatchObject([{ move: { state: 'aborted' } }])
+    expect(await rowhouse('tenant', 'move-revert', first)).toMatchObject({
       code: 4,
-      stderr: 'ERR_MOVE_STATE: Cannot revert the move of tenant "bolt": it is catching-up\n',
+      stderr: 'ERR_MOVE_STATE: Cannot revert the move of tenant "bolt": it is aborted\n',
     })
-    await place.admin.query('delete from rowhouse.move where id = $1', [id])
+    const second = await enterMove('bolt')
+    expect((await rowhouse('tenant', 'move-resume', second)).lines()).toMatchObject([
+      { event: 'resumed', move: { state: 'switched' } },
+    ])
+    expect((await rowhouse('tenant', 'move-revert', second)).lines().at(-1)).toMatchObject({
+      move: { state: 'reverted' },
+    })
   })
 
   const reason = ['--reason', 'a test']

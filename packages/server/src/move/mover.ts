@@ -8,6 +8,7 @@ import type { ChosenHome } from '../provision/register.ts'
 import { type FailedRun, failedRun } from '../provision/run-outcome.ts'
 import { CENTRAL } from '../registry/operator-connections.ts'
 import { startCapture, stopCapture } from './capture.ts'
+import { copyReferences } from './copy-references.ts'
 import { cut, type Leg, letIn } from './cut.ts'
 import { freezeHomes, thawHomes } from './freeze-homes.ts'
 import { backId, type MoveRecord, noteMove, readMove } from './move-record.ts'
@@ -109,6 +110,7 @@ async function prepare(mover: Mover, id: string): Promise<void> {
       await makeNamespace(mover, home)
     }
     await bringUpToDate(mover, home)
+    if (home.model === 'database') await copyReferences(connections, move)
   })
   await cutting.take(() => freezeHomes(connections, move))
   await pairTables(connections, move.source, move.target)

@@ -121,6 +121,17 @@ describe('a tenant that works', () => {
     await app.withTenant('mover', (db) => db.query('update shipment set port_code = null'))
   })
 
+  it('takes the shared rows it refers to along into a database of its own', async () => {
+    await platform.admin.query(`insert into port values ('NLRTM', 'Rotterdam'), ('BEANR', e'Ant\\twerp')`)
+    await app.withTenant('mover', (db) => db.query(`update shipment set port_code = 'NLRTM'`))
+    const ports = () => app.withTenant('mover', (db) => db.many('select * from port order by code'))
+    const before = await ports()
+    const { id } = await platform.plane.moves.start(request('database', 'old-1'))
+    expect(await ports()).toEqual(before)
+    await platform.plane.moves.revert(id)
+    await app.withTenant('mover', (db) => db.query('update shipment set port_code = null'))
+  })
+
   it('that fails after its switch has moved the tenant, and leaves nothing standing in the way', async () => {
     await platform.admin.query(`
       create function refuse_note() returns trigger language plpgsql as $$ begin raise 'no note'; end $$;

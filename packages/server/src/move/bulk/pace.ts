@@ -9,11 +9,11 @@ export interface Pace {
 }
 
 /**
- * Two moves at one time of tenants with few rows, under a load, on two cores: steps of the journal and making a home, which do
- * not depend on how much there is. Used until this platform has moved a few.
+ * What does not depend on how much there is: steps of the journal, making a home. Rounded up from single moves of small
+ * tenants on two cores (0.6 to 1 s), twice for two at one time; a figure to begin with, until this platform has moved a few.
  */
 const MOVE_MS: Readonly<Record<Model, number>> = { pooled: 1_600, schema: 1_800, database: 2_200 }
-/** Copied and compared, on the same machine. */
+/** Copied and compared: a careful guess. */
 const BYTES_PER_MS = 10_000
 /** Below, the middle one says little. */
 const ENOUGH_MOVES = 3
