@@ -24,7 +24,6 @@ const slow = IS_LONG
   : [
       'packages/proof/test/doctor/scale.test.ts',
       'packages/proof/test/verify/left-behind.test.ts',
-      'packages/server/test/backup/killed-backup.test.ts',
       // What it runs is compiled by the gate, and rehearsed beside it.
       'packages/server/test/testing/guide.test.ts',
     ]

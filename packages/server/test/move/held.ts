@@ -7,6 +7,8 @@ import { expect } from 'vitest'
  */
 export async function whileHeld<T>(url: string, hold: string, fn: () => Promise<T>): Promise<T> {
   const [client, watcher] = [new pg.Client({ connectionString: url }), new pg.Client({ connectionString: url })]
+  // What is held may be the server's life.
+  for (const each of [client, watcher]) each.on('error', () => {})
   await Promise.all([client.connect(), watcher.connect()])
   try {
     const { rows } = await client.query('select pg_backend_pid() as pid')
@@ -21,6 +23,6 @@ export async function whileHeld<T>(url: string, hold: string, fn: () => Promise<
     await expect.poll(waits, { timeout: 60_000, interval: 20 }).toBeGreaterThan(0)
     return await fn()
   } finally {
-    await Promise.all([client.end(), watcher.end()])
+    await Promise.all([client.end().catch(() => {}), watcher.end().catch(() => {})])
   }
 }

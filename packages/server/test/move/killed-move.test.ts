@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import pg from 'pg'
 import type { Rowhouse } from 'rowhouse'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPlatform, type Platform } from '../support/platform.ts'
 import { inSlice } from '../support/slice.ts'
+import { whileHeld } from './held.ts'
 import { HISTORY_SCHEMA, writeAlong } from './history.ts'
 
 /** A mover that dies anywhere, while the tenant writes: the next process finishes the move, and nothing acknowledged is lost. */
@@ -45,27 +45,7 @@ function start(): ChildProcess {
   })
 }
 
-/** Holds what a step needs until the mover waits for it. Its own session is told by its name: the application waits too. */
-async function whileHeld({ at, hold }: { at: 'main' | 'old'; hold: string }, fn: () => Promise<void>): Promise<void> {
-  const url = at === 'main' ? platform.central.adminUrl : platform.old.url
-  const [client, watcher] = [new pg.Client({ connectionString: url }), new pg.Client({ connectionString: url })]
-  await Promise.all([client.connect(), watcher.connect()])
-  try {
-    const { rows } = await client.query('select pg_backend_pid() as pid')
-    await client.query(`begin; ${hold}`)
-    const waits = async () =>
-      (
-        await watcher.query(
-          `select from pg_stat_activity where $1 = any (pg_blocking_pids(pid)) and application_name = 'rowhouse-server'`,
-          [rows[0].pid],
-        )
-      ).rowCount
-    await expect.poll(waits, { timeout: 60_000, interval: 20 }).toBeGreaterThan(0)
-    await fn()
-  } finally {
-    await Promise.all([client.end(), watcher.end()])
-  }
-}
+const urlOf = (at: 'main' | 'old') => (at === 'main' ? platform.central.adminUrl : platform.old.url)
 
 async function kill(child: ChildProcess): Promise<void> {
   child.kill('SIGKILL')
@@ -79,7 +59,7 @@ describe('a mover that is killed with -9', () => {
       const load = writeAlong(app, 'mover')
       const neighbour = await app.withTenant('neighbour', (db) => db.many('select * from shipment'))
       const child = start()
-      await whileHeld(stop, () => kill(child))
+      await whileHeld(urlOf(stop.at), stop.hold, () => kill(child))
       await platform.reopen()
       const [{ id } = { id: '' }] = await platform.plane.moves.list('mover')
       const state = async () => (await platform.plane.moves.find(id)).state

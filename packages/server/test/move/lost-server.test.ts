@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
 import { startPostgres } from 'rowhouse-embedded'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPlatform, DURABLE, type Platform } from '../support/platform.ts'
+import { whileHeld } from './held.ts'
 import { HISTORY_SCHEMA, writeAlong } from './history.ts'
 
 /** A server that loses power while a tenant moves from it or to it. */
@@ -40,25 +40,12 @@ async function restart(): Promise<void> {
   restarted = await startPostgres({ dataDir, major: 15, settings: DURABLE, port: platform.old.port })
 }
 
-/** Holds something until the mover waits for it, and kills the old server then. */
-async function killWhenHeld(url: string, hold: string): Promise<void> {
-  const [client, watcher] = [new pg.Client({ connectionString: url }), new pg.Client({ connectionString: url })]
-  for (const each of [client, watcher]) each.on('error', () => {})
-  await Promise.all([client.connect(), watcher.connect()])
-  const { rows } = await client.query('select pg_backend_pid() as pid')
-  await client.query(`begin; ${hold}`)
-  const waits = async () =>
-    (
-      await watcher.query(
-        `select from pg_stat_activity where $1 = any (pg_blocking_pids(pid)) and application_name = 'rowhouse-server'`,
-        [rows[0].pid],
-      )
-    ).rowCount
-  await expect.poll(waits, { timeout: 60_000, interval: 20 }).toBeGreaterThan(0)
-  killServer()
-  await expect.poll(gone).toBe(true)
-  await Promise.all([client.end().catch(() => {}), watcher.end().catch(() => {})])
-}
+/** Kills the old server when the mover waits for what is held. */
+const killWhenHeld = (url: string, hold: string) =>
+  whileHeld(url, hold, async () => {
+    killServer()
+    await expect.poll(gone).toBe(true)
+  })
 
 const ask = (tenant: string, server: string) => ({
   tenant,

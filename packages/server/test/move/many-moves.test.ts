@@ -3,8 +3,8 @@ import { createPlatform, type Platform } from '../support/platform.ts'
 import { HISTORY_SCHEMA } from './history.ts'
 import { runMoves } from './run-moves.ts'
 
-/** A slice of `npm run soak:moves`; all of it with `npm run test:long`. */
-const MOVES = process.env.ROWHOUSE_TEST_LONG === '1' ? 60 : 10
+/** A slice of `npm run soak:moves`. */
+const MOVES = 60
 
 let platform: Platform
 beforeAll(async () => {
