@@ -28,6 +28,15 @@ export const configFlags = {
   },
 } as const
 
+/** Of commands that are written down with who gave them. */
+export const operatorFlag = {
+  kind: 'parsed',
+  parse: String,
+  optional: true,
+  brief: 'Who does it, for the record [default = login and host]',
+  placeholder: 'name',
+} as const
+
 /** The control plane loads a workflow engine and a parser of SQL: only commands that need them wait for it. */
 export function loadServer(): Promise<typeof import('rowhouse-server')> {
   return import('rowhouse-server')

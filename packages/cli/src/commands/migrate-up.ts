@@ -1,7 +1,7 @@
 import { buildCommand } from '@stricli/core'
 import type { FleetEvent, FleetReport, MigrateFleetOptions } from 'rowhouse-server'
 import { asTyped, type Context, command, type Io, wholeNumber } from '../command.ts'
-import { type ConfigFlags, configFlags, loadServer, withFleet } from '../control-plane.ts'
+import { type ConfigFlags, configFlags, loadServer, operatorFlag, withFleet } from '../control-plane.ts'
 import { FINDINGS, MIGRATION, STOPPED } from '../exit-code.ts'
 import { printJson } from '../print.ts'
 import { homeOf, printLeft } from '../print-fleet.ts'
@@ -64,13 +64,7 @@ function runCommand(which: 'migrateUp' | 'resumeFleet', docs: { brief: string; f
           brief: 'Accept errors of this rule of the lint, e.g. M10; may be repeated',
           placeholder: 'rule',
         },
-        operator: {
-          kind: 'parsed',
-          parse: String,
-          optional: true,
-          brief: 'Who does it, for the record [default = login and host]',
-          placeholder: 'name',
-        },
+        operator: operatorFlag,
       },
     },
     docs,

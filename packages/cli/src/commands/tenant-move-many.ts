@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { buildCommand } from '@stricli/core'
 import type { BulkMoves, BulkOutcome, BulkRecord, BulkRequest, ControlPlane, Model } from 'rowhouse-server'
 import { asTyped, type Context, command, type Io, wholeNumber } from '../command.ts'
-import { type ConfigFlags, configFlags, withControlPlane } from '../control-plane.ts'
+import { type ConfigFlags, configFlags, operatorFlag, withControlPlane } from '../control-plane.ts'
 import { STOPPED, UsageError } from '../exit-code.ts'
 import { printJson } from '../print.ts'
 import { openProgressBar } from '../progress-bar.ts'
@@ -102,13 +102,7 @@ const moveMany = buildCommand<Flags, [], Context>({
         brief: 'Why, for the record [needed unless --dry-run]',
         placeholder: 'text',
       },
-      operator: {
-        kind: 'parsed',
-        parse: String,
-        optional: true,
-        brief: 'Who does it, for the record [default = login and host]',
-        placeholder: 'name',
-      },
+      operator: operatorFlag,
       concurrency: {
         kind: 'parsed',
         parse: wholeNumber(1, 3),

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { buildCommand } from '@stricli/core'
 import type { ControlPlane, Model, MoveRecord, MoveRequest } from 'rowhouse-server'
 import { asTyped, type Context, command, type Io } from '../command.ts'
-import { type ConfigFlags, configFlags, withControlPlane } from '../control-plane.ts'
+import { type ConfigFlags, configFlags, operatorFlag, withControlPlane } from '../control-plane.ts'
 import { printJson } from '../print.ts'
 import { openProgressBar } from '../progress-bar.ts'
 import { durationText, isForPeople } from '../terminal.ts'
@@ -47,13 +47,7 @@ export const moveCommand = buildCommand<Flags, [string], Context>({
       to: { kind: 'enum', values: ['pooled', 'schema', 'database'], brief: 'How it shall live' },
       server: { kind: 'parsed', parse: String, brief: 'Where it shall live', placeholder: 'name' },
       reason: { kind: 'parsed', parse: parseReason, brief: 'Why, for the record', placeholder: 'text' },
-      operator: {
-        kind: 'parsed',
-        parse: String,
-        optional: true,
-        brief: 'Who does it, for the record [default = login and host]',
-        placeholder: 'name',
-      },
+      operator: operatorFlag,
       dryRun: {
         kind: 'boolean',
         default: false,

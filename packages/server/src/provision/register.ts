@@ -46,27 +46,21 @@ export function register(
     if (claimed !== undefined) return claimed
     const home = toHome(job, choice)
     const tenant = `insert into rowhouse.tenant (id, slug, name, state, plan, ring, labels, request, region, compliance) values ($1, $2, $3, 'provisioning', $4, $5, $6, $7, nullif($8, ''), $9)`
-    await client
-      .query(tenant, [
-        job.tenantId,
-        job.slug,
-        job.name,
-        job.plan,
-        job.ring,
-        job.labels,
-        job.idempotencyKey,
-        job.region,
-        job.compliance,
-      ])
-      .catch((error) => {
-        throw explainTaken(error, job.slug)
-      })
+    await client.query(tenant, [job.tenantId, ...factsOf(job)]).catch((error) => {
+      throw explainTaken(error, job.slug)
+    })
     await client.query(
       'insert into rowhouse.placement (tenant_id, server, model, database_name, schema_name, key_version) values ($1, $2, $3, $4, $5, $6)',
       [job.tenantId, home.server, home.model, home.database ?? null, home.schema ?? null, FIRST_KEY_VERSION],
     )
     return home
   })
+}
+
+/** What the registry keeps of a request, in the order in which both statements name it. */
+function factsOf(job: ProvisioningJob): unknown[] {
+  const { slug, name, plan, ring, labels, idempotencyKey, region, compliance } = job
+  return [slug, name, plan, ring, labels, idempotencyKey, region, compliance]
 }
 
 /** Takes tenant and placement out again; nobody ever saw them. */
@@ -93,18 +87,7 @@ async function claim(
           select w.id from rowhouse.tenant w join rowhouse.placement q on q.tenant_id = w.id
            where w.state = 'standby' and q.server = $1 and q.model = $2 order by w.created_at limit 1 for update of w skip locked)
         returning t.id, t.slug, t.state, p.server, p.model, p.database_name, p.schema_name`,
-      [
-        choice.server,
-        choice.model,
-        job.slug,
-        job.name,
-        job.plan,
-        job.ring,
-        job.labels,
-        job.idempotencyKey,
-        job.region,
-        job.compliance,
-      ],
+      [choice.server, choice.model, ...factsOf(job)],
     )
     .catch((error) => {
       throw explainTaken(error, job.slug)
