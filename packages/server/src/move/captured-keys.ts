@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { escapeIdentifier, escapeLiteral } from 'pg'
+import { partsOf } from '../tenant-data/delete-rows.ts'
 import type { TenantTable } from '../tenant-data/tenant-tables.ts'
 import { pipeRows } from './copy-rows.ts'
 
@@ -66,7 +67,13 @@ export async function copyKeys(
 }
 
 async function remove(target: pg.PoolClient, table: TenantTable, tenantId: string, keys: readonly string[]) {
-  await target.query(`delete from ${table.from} t using ${named(table, keys)} where ${matches(table, tenantId)}`)
+  const isPartitioned = !table.from.startsWith('only ')
+  for (const part of isPartitioned ? await partsOf(target, table) : [table.from]) {
+    await target.query(
+      `delete from ${part} where ctid = any (array(select t.ctid from ${lookUp(table, part, tenantId, keys, 'ctid')}))
+         and tenant_id = ${escapeLiteral(tenantId)}`,
+    )
+  }
 }
 
 /** A table where the tenant lives and the one it goes to; columns in the order of the target's. */
@@ -78,7 +85,21 @@ export interface TablePair {
 /** The query for rows with these keys. */
 export function rowsOf(from: TenantTable, columns: TenantTable, tenantId: string, keys: readonly string[]): string {
   const list = columns.columns.map(({ name }) => `t.${escapeIdentifier(name)}`).join(', ')
-  return `select ${list} from ${from.from} t join ${named(from, keys)} on ${matches(from, tenantId)}`
+  return `select ${list} from ${lookUp(from, from.from, tenantId, keys, '*')}`
+}
+
+/**
+ * Looks up one row after the other by its key, whatever the planner believes of the table. `offset 0` keeps it from joining
+ * instead: where statistics do not know of a tenant's rows, it would compare each of them with each key.
+ */
+function lookUp(
+  table: TenantTable,
+  from: string,
+  tenantId: string,
+  keys: readonly string[],
+  what: '*' | 'ctid',
+): string {
+  return `${named(table, keys)} cross join lateral (select ${what} from ${from} t where ${matches(table, tenantId)} offset 0) t`
 }
 
 export function parts(keys: readonly string[]): string[][] {
