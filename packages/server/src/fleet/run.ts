@@ -49,7 +49,7 @@ export interface FleetPlan {
 }
 
 const PER_SERVER = 4
-/** Of the operator's 8 connections to the central database one holds the lock and one writes down what happens. */
+/** Of the operator's connections to a server; on the central one two more hold the lock and write down what happens. */
 const MOST_PER_SERVER = 6
 const MAX_ERROR_RATE = 0.01
 /** Tenants that appear during the sweep are swept up by the next; more sweeps than this mean that something undoes our work. */

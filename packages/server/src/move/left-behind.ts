@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { CENTRAL, type DatabaseAddress, type OperatorConnections } from '../registry/operator-connections.ts'
 import { dropTriggers } from './capture.ts'
 import { HELD_BY, inTurn } from './freeze-homes.ts'
-import { backId } from './move-record.ts'
+import { backId, IS_OPEN } from './move-record.ts'
 
 /** What keeps a move going and belongs to none that is open: it holds no rows of anybody, and is safe to remove. */
 export interface LeftBehind extends DatabaseAddress {
@@ -48,7 +48,7 @@ interface OpenMoves {
 /** Reads which moves are open. Everything a move makes is made after its row. */
 async function readOpenMoves(connections: OperatorConnections): Promise<OpenMoves> {
   const { rows } = await connections.central.query<{ id: string; source: DatabaseAddress; target: DatabaseAddress }>(
-    `select id, source, target from rowhouse.move where state not in ('completed', 'aborted', 'reverted')`,
+    `select m.id, m.source, m.target from rowhouse.move m where ${IS_OPEN}`,
   )
   return {
     ids: new Set(rows.flatMap(({ id }) => [hexOf(id), hexOf(backId(id))])),
@@ -126,8 +126,7 @@ export async function findStaleMarks(connections: OperatorConnections): Promise<
   return rows.map(({ name }) => ({ ...CENTRAL, kind: 'mark' as const, name, what }))
 }
 
-const NOT_MOVED = `not exists (
-  select from rowhouse.move m where m.tenant_id = p.tenant_id and m.state not in ('completed', 'aborted', 'reverted'))`
+const NOT_MOVED = `not exists (select from rowhouse.move m where m.tenant_id = p.tenant_id and ${IS_OPEN})`
 
 /**
  * Removes what a look found, after asking again: a move that is over never begins again, a home is thawed in turn with

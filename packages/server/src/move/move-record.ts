@@ -97,9 +97,12 @@ export async function listMoves(connections: OperatorConnections, tenant?: strin
   })
 }
 
+/** SQL: a move that has not ended, whose columns are named `m`. */
+export const IS_OPEN = `m.state not in ('completed', 'aborted', 'reverted')`
+
 /** Returns the state of the move of a tenant that has not ended. */
 export async function findOpenMove(client: Runner, tenantId: string): Promise<MoveState | undefined> {
-  const text = `select state from rowhouse.move where tenant_id = $1 and state not in ('completed', 'aborted', 'reverted')`
+  const text = `select m.state from rowhouse.move m where m.tenant_id = $1 and ${IS_OPEN}`
   return (await client.query<{ state: MoveState }>(text, [tenantId])).rows[0]?.state
 }
 

@@ -1,4 +1,5 @@
 import { findLeftIn, findStaleMarks, type LeftBehind, removeLeft } from '../move/left-behind.ts'
+import { IS_OPEN } from '../move/move-record.ts'
 import type { OperatorConnections } from './operator-connections.ts'
 import { listServers } from './servers.ts'
 
@@ -89,7 +90,7 @@ const PLACED = `
   union all
   select m.tenant_id, t.slug, 'provisioning', e.home ->> 'model', e.home ->> 'database', e.home ->> 'schema'
     from rowhouse.move m join rowhouse.tenant t on t.id = m.tenant_id, lateral (values (m.source), (m.target)) e (home)
-   where m.state not in ('completed', 'aborted', 'reverted') and e.home ->> 'server' = $1`
+   where ${IS_OPEN} and e.home ->> 'server' = $1`
 
 const IS_HOME = `'^t_[a-z0-9_]{2,40}_[0-9a-f]{12}$'`
 

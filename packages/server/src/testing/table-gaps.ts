@@ -70,7 +70,7 @@ const DETAILS: Readonly<Record<GapReason, (what: string) => string>> = {
   'always-trigger': (name) =>
     `has trigger "${name}", which fires while rows are copied: a copy it changes ends the move with ERR_MOVE_DIVERGED; enable it without ALWAYS or REPLICA`,
   'shared-rows': (tables) =>
-    `refers to rows of ${tables}, which stay: bring them to every home before a tenant moves there`,
+    `refers to rows of ${tables}, which stay: bring them to every home that is there already before a tenant moves to it`,
   'loose-sequence': () => 'is a sequence that no column owns: its numbers do not move; let a column own it',
   'large-objects': (columns) => `has columns of type oid (${columns}): large objects they name do not move`,
 }

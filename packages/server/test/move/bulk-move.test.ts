@@ -262,7 +262,7 @@ describe('a bulk move is refused', () => {
     [{ tenants: ['small'], concurrency: 4 }, 'concurrency is 4; wanted a whole number from 1 to 3'],
     [{ tenants: ['small'], maxFailures: 0 }, 'maxFailures is 0'],
     [{ tenants: ['small'], name: 'No Name' }, 'Cannot name a bulk move "No Name"'],
-    [{ tenants: ['small'], reason: ' x ' }, 'wanted a reason of 3 to 1000 characters'],
+    [{ tenants: ['small'], reason: ' x ' }, 'the reason has 1 characters, wanted 3 to 1000'],
     [{ from: { smallerThanBytes: -1 } }, 'smallerThanBytes is -1'],
   ])('%j', async (part, message) => {
     const asked = { ...common, name: 'refused', to: { model: 'pooled', server: 'old-1' } as const, ...part }

@@ -41,7 +41,7 @@ export interface BulkMoves {
    *
    * @param options.signal  begins no further tenant once aborted; those under way are moved
    * @throws {TenantError} `ERR_MOVE_IMPOSSIBLE` when no tenant can be moved; `ERR_IDEMPOTENCY_KEY_REUSED` for a name that
-   *   asked for something else; `ERR_MOVE_STATE` for one that was aborted
+   *   asked for something else; `ERR_MOVE_STATE` for one that was aborted; `ERR_CAUSE_INVALID` for who asks or why
    */
   start(start: BulkStart, options?: { readonly signal?: AbortSignal }): Promise<BulkRecord>
   /** Newest first. */

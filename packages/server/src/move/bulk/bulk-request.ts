@@ -1,3 +1,4 @@
+import { requirePerson, requireReason } from '../../lifecycle/who-and-why.ts'
 import { MODELS, type Model } from '../../placing/placement-rules.ts'
 
 /** Tenants that shall be moved together, and where to. */
@@ -34,10 +35,7 @@ export interface BulkStart extends BulkRequest {
   readonly maxFailures?: number
 }
 
-/**
- * A move in one database holds up to three connections of the operator to it, of eight. Three moves at most, each of which
- * waits for its last one, leave two free: with more, all would wait for each other.
- */
+/** A process makes two cuts at one time: more moves than a few only wait for their turn, with a copy that grows old. */
 const MAX_CONCURRENCY = 3
 export const DEFAULT_CONCURRENCY = 2
 export const DEFAULT_MAX_FAILURES = 1
@@ -61,7 +59,10 @@ export function requireBulkRequest(request: BulkRequest): void {
     requireWhole(field, from[field], 0, Number.MAX_SAFE_INTEGER)
 }
 
-/** @throws {RangeError} for what makes no sense */
+/**
+ * @throws {RangeError} for what makes no sense
+ * @throws {TenantError} `ERR_CAUSE_INVALID` for who asks or why
+ */
 export function requireBulkStart(start: BulkStart): void {
   requireBulkRequest(start)
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(start.name)) {
@@ -69,8 +70,9 @@ export function requireBulkStart(start: BulkStart): void {
       `Cannot name a bulk move "${start.name}": wanted 1 to 63 lower-case letters, digits and hyphens, no hyphen first`,
     )
   }
-  requireLength('a reason', start.reason.trim().length, 3, 1_000)
-  requireLength('who asks', start.requestedBy.trim().length, 1, 200)
+  const action = `move tenants together as "${start.name}"`
+  requireReason(start.reason, action)
+  requirePerson(start.requestedBy, action)
   requireWhole('maxFailures', start.maxFailures, 1, MANY)
 }
 
@@ -95,9 +97,4 @@ function requireWhole(field: string, value: number | undefined, least: number, m
   throw new RangeError(
     `Cannot move tenants together: ${field} is ${value}; wanted a whole number from ${least} to ${most}`,
   )
-}
-
-function requireLength(what: string, length: number, least: number, most: number): void {
-  if (length >= least && length <= most) return
-  throw new RangeError(`Cannot move tenants together: wanted ${what} of ${least} to ${most} characters`)
 }
